@@ -237,6 +237,9 @@ CREATE TABLE installations (
     updated_at              timestamptz NOT NULL,
     -- Since when it isn't as expected there; kept by the trigger below.
     differs_since           timestamptz,
+    -- The first installation at this place failed: nothing is, or ever was, there.
+    never_there             boolean NOT NULL GENERATED ALWAYS AS (install_error IS NOT NULL
+        AND previous_certificate_id IS NULL AND on_disk_sha256 IS NULL AND served_sha256 IS NULL) STORED,
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
 -- What differs may change from look to look, as the number of the handshakes that showed it: the time stays, until all
@@ -268,9 +271,6 @@ CREATE INDEX installations_at_odds ON installations (id)
 CREATE INDEX installations_in_doubt ON installations (id)
     WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
        OR chain_missing IS NOT NULL;
--- Places where the first installation failed: there are few, and each row of a list asks for its own.
-CREATE INDEX installations_never_there ON installations (certificate_id)
-    WHERE install_error IS NOT NULL AND previous_certificate_id IS NULL AND on_disk_sha256 IS NULL AND served_sha256 IS NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
@@ -279,9 +279,9 @@ CREATE TABLE certificate_states (
     id                 text COLLATE "C" PRIMARY KEY REFERENCES certificates (id) ON DELETE CASCADE,
     not_after          timestamptz NOT NULL,
     status             text COLLATE "C" NOT NULL,
-    -- Installations that expect it.
+    -- Installations that expect it, and the first by name of the hosts and of the owners where it is in use; none is the
+    -- empty text. A place where nothing ever was counts, and gives its host, only if there is no other.
     n_installations    bigint NOT NULL,
-    -- The first by name of the hosts, and of the owners, where it is in use; none is the empty text.
     host               text COLLATE "C" NOT NULL,
     owner              text COLLATE "C" NOT NULL,
     -- A newer one took its place, and it is in use nowhere.
@@ -307,8 +307,11 @@ SELECT c.id, c.not_after, c.status, n.n_installations, COALESCE(u.host, '') AS h
        c.replaced_by IS NOT NULL AND u.host IS NULL AS is_replaced,
        EXISTS (SELECT 1 FROM keys k WHERE k.spki_sha256 = c.spki_sha256 AND k.status = 'compromised') AS is_key_compromised
 FROM certificates c
-CROSS JOIN LATERAL (SELECT COUNT(*) AS n_installations FROM installations i WHERE i.certificate_id = c.id) n
-CROSS JOIN LATERAL (SELECT MIN(a.hostname) AS host, MIN(a.owner) AS owner
+CROSS JOIN LATERAL (
+    SELECT COALESCE(NULLIF(COUNT(*) FILTER (WHERE NOT i.never_there), 0), COUNT(*)) AS n_installations
+    FROM installations i WHERE i.certificate_id = c.id) n
+CROSS JOIN LATERAL (
+    SELECT COALESCE(MIN(a.hostname) FILTER (WHERE NOT i.never_there), MIN(a.hostname)) AS host, MIN(a.owner) AS owner
     FROM installations i JOIN agents a ON a.id = i.agent_id
     WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
        OR i.on_disk_sha256 = c.fingerprint_sha256) u;
@@ -376,8 +379,9 @@ CREATE TRIGGER certificate_states_status AFTER UPDATE OF status ON certificates
     FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION certificate_states_of_status();
 CREATE TRIGGER certificate_states_place AFTER INSERT OR DELETE ON installations
     FOR EACH ROW EXECUTE FUNCTION certificate_states_of_installation();
-CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256 ON installations
-    FOR EACH ROW WHEN (OLD.certificate_id <> NEW.certificate_id
+CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256, install_error,
+    previous_certificate_id ON installations
+    FOR EACH ROW WHEN (OLD.certificate_id <> NEW.certificate_id OR OLD.never_there <> NEW.never_there
         OR OLD.served_sha256 IS DISTINCT FROM NEW.served_sha256
         OR OLD.on_disk_sha256 IS DISTINCT FROM NEW.on_disk_sha256)
     EXECUTE FUNCTION certificate_states_of_installation();

@@ -249,6 +249,9 @@ CREATE TABLE installations (
     updated_at              TEXT NOT NULL,
     -- Since when it isn't as expected there; kept by the triggers below.
     differs_since           TEXT,
+    -- The first installation at this place failed: nothing is, or ever was, there.
+    never_there             BOOLEAN NOT NULL GENERATED ALWAYS AS (install_error IS NOT NULL
+        AND previous_certificate_id IS NULL AND on_disk_sha256 IS NULL AND served_sha256 IS NULL) STORED,
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
 -- What differs may change from look to look, as the number of the handshakes that showed it: the time stays, until all
@@ -288,9 +291,6 @@ CREATE INDEX installations_at_odds ON installations (id)
 CREATE INDEX installations_in_doubt ON installations (id)
     WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
        OR chain_missing IS NOT NULL;
--- Places where the first installation failed: there are few, and each row of a list asks for its own.
-CREATE INDEX installations_never_there ON installations (certificate_id)
-    WHERE install_error IS NOT NULL AND previous_certificate_id IS NULL AND on_disk_sha256 IS NULL AND served_sha256 IS NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
@@ -299,9 +299,9 @@ CREATE TABLE certificate_states (
     id                 TEXT PRIMARY KEY NOT NULL REFERENCES certificates (id) ON DELETE CASCADE,
     not_after          TEXT NOT NULL,
     status             TEXT NOT NULL,
-    -- Installations that expect it.
+    -- Installations that expect it, and the first by name of the hosts and of the owners where it is in use; none is the
+    -- empty text. A place where nothing ever was counts, and gives its host, only if there is no other.
     n_installations    INTEGER NOT NULL,
-    -- The first by name of the hosts, and of the owners, where it is in use; none is the empty text.
     host               TEXT NOT NULL,
     owner              TEXT NOT NULL,
     -- A newer one took its place, and it is in use nowhere.
@@ -324,8 +324,10 @@ CREATE INDEX certificate_states_of_leaked_keys ON certificate_states (not_after,
 -- The states as they have to be. CROSS JOIN: the few places first.
 CREATE VIEW certificate_states_due AS
 SELECT c.id, c.not_after, c.status,
-       (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations,
-       COALESCE((SELECT MIN(a.hostname) FROM installations i CROSS JOIN agents a ON a.id = i.agent_id
+       (SELECT COALESCE(NULLIF(COUNT(*) FILTER (WHERE NOT i.never_there), 0), COUNT(*))
+         FROM installations i WHERE i.certificate_id = c.id) AS n_installations,
+       COALESCE((SELECT COALESCE(MIN(a.hostname) FILTER (WHERE NOT i.never_there), MIN(a.hostname))
+         FROM installations i CROSS JOIN agents a ON a.id = i.agent_id
          WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
             OR i.on_disk_sha256 = c.fingerprint_sha256), '') AS host,
        COALESCE((SELECT MIN(a.owner) FROM installations i CROSS JOIN agents a ON a.id = i.agent_id
@@ -374,8 +376,10 @@ BEGIN
         WHERE id IN (OLD.certificate_id)
         OR id IN (SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 IN (OLD.served_sha256, OLD.on_disk_sha256));
 END;
-CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256 ON installations
-WHEN OLD.certificate_id <> NEW.certificate_id OR OLD.served_sha256 IS NOT NEW.served_sha256
+CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256, install_error,
+    previous_certificate_id ON installations
+WHEN OLD.certificate_id <> NEW.certificate_id OR OLD.never_there <> NEW.never_there
+    OR OLD.served_sha256 IS NOT NEW.served_sha256
     OR OLD.on_disk_sha256 IS NOT NEW.on_disk_sha256
 BEGIN
     UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)

@@ -454,12 +454,7 @@ fn plan_again(state: &mut State, layer: &mut RunLayer, effects: &mut Vec<Effect>
         return;
     };
     let Some(plan) = &run.plan else { return };
-    let changed = plan
-        .fields
-        .iter()
-        .zip(&layer.fields)
-        .any(|(field, area)| field.value != line(area));
-    if !changed {
+    if layer.changed(plan).is_none() {
         return;
     }
     run.inputs = plan

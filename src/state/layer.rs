@@ -4,7 +4,7 @@
 use tui_textarea::TextArea;
 
 use super::screen::{Place, ViewId};
-use crate::plan::plan::Plan;
+use crate::plan::plan::{Field, Plan};
 
 /// A dialog.
 #[derive(Clone, Debug)]
@@ -209,6 +209,14 @@ pub struct RunLayer {
 }
 
 impl RunLayer {
+    /// The first field whose text isn't the one that `plan` was made with.
+    #[must_use]
+    pub fn changed<'a>(&self, plan: &'a Plan) -> Option<&'a Field> {
+        let mut fields = plan.fields.iter().zip(&self.fields);
+        let changed = fields.find(|(field, area)| area.lines().first() != Some(&field.value));
+        changed.map(|(field, _)| field)
+    }
+
     /// For a run that was just started.
     #[must_use]
     pub fn new(run: String) -> Self {

@@ -1,7 +1,7 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
 use super::agents;
-use super::in_use_sql::{in_use, never_there, reissuable};
+use super::in_use_sql::{in_use, reissuable};
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Beside, Field, Is, List, Named, SortColumn, Sorts};
 
@@ -30,34 +30,11 @@ macro_rules! asked {
     };
 }
 
-/// Number of places that expect the certificate `c` where its first installation failed: it isn't there, and what counts
-/// its places leaves them out, unless there is no other.
-macro_rules! n_never_there {
-    () => {
-        concat!(
-            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id AND ",
-            never_there!(),
-            ")"
-        )
-    };
-}
-
 /// Columns of the certificate `c` that are worked out of its state `s` and of other tables.
 macro_rules! derived {
     () => {
         concat!(
-            "CASE WHEN ",
-            n_never_there!(),
-            " < s.n_installations THEN s.n_installations - ",
-            n_never_there!(),
-            " ELSE s.n_installations END AS n_installations, \
-             CASE WHEN ",
-            n_never_there!(),
-            " > 0 THEN COALESCE((SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
-            in_use!(),
-            " AND NOT ",
-            never_there!(),
-            "), s.host) ELSE NULLIF(s.host, '') END AS host, NULLIF(s.owner, '') AS owner, \
+            "s.n_installations, NULLIF(s.host, '') AS host, NULLIF(s.owner, '') AS owner, \
              CAST(CASE WHEN s.status = 'active' AND s.is_replaced THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
              CAST(CASE WHEN s.is_key_compromised THEN 1 ELSE 0 END AS bigint) AS is_key_compromised, \
              (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
@@ -71,7 +48,7 @@ macro_rules! derived {
         )
     };
 }
-pub(super) use {asked, derived, n_never_there};
+pub(super) use {asked, derived};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {

@@ -9,14 +9,6 @@ macro_rules! in_use {
     };
 }
 
-/// The first installation at the place `i` failed: nothing is, or ever was, in use by it.
-macro_rules! never_there {
-    () => {
-        "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-          AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)"
-    };
-}
-
 /// The places `i` where another certificate `c` is in use than is expected there, each once: what an agent found served
 /// or on disk.
 macro_rules! elsewhere {
@@ -79,4 +71,4 @@ macro_rules! without_token {
     };
 }
 
-pub(super) use {elsewhere, has_no_token, in_use, never_there, of_agents, reissuable, without_token};
+pub(super) use {elsewhere, has_no_token, in_use, of_agents, reissuable, without_token};

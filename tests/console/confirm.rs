@@ -338,3 +338,31 @@ fn a_plan_says_that_the_database_takes_no_changes() {
     let said = &drawn[way..];
     assert!(said.contains(why) && !said.contains("Nothing known."), "{drawn}");
 }
+
+#[test]
+fn a_plan_says_that_it_is_not_of_what_is_typed_until_it_is_made_anew() {
+    let mut state = unsealed();
+    press(&mut state, "i");
+    let mut plan = plan_for(&state, Tier::Contained);
+    plan.fields.push(Field {
+        name: "path".to_owned(),
+        label: "Path".to_owned(),
+        value: "/etc/a".to_owned(),
+        options: Vec::new(),
+    });
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    show(&mut state);
+    let says = "This plan is for path /etc/a; enter makes it anew for what is typed.";
+    assert!(drawn(&state).contains("press y"));
+    press(&mut state, "tab x");
+    let screen = drawn(&state);
+    assert!(screen.contains(says) && !screen.contains("press y"), "{screen}");
+
+    press(&mut state, "backspace");
+    assert!(!drawn(&state).contains(says));
+    press(&mut state, "y");
+    let effects = press(&mut state, "enter");
+    let again =
+        |effect: &Effect| matches!(effect, Effect::Plan { inputs, .. } if inputs["path"] == "/etc/ay");
+    assert!(effects.iter().any(again), "{effects:?}");
+}

@@ -10,7 +10,7 @@ pub(crate) use cmp_console::domain::plain::is_hidden;
 pub(crate) use cmp_console::plan::executor::RunEvent;
 pub(crate) use cmp_console::plan::guard::Guard;
 pub(crate) use cmp_console::plan::outcome::Outcome;
-pub(crate) use cmp_console::plan::plan::{Plan, PlannedStep};
+pub(crate) use cmp_console::plan::plan::{Field, Plan, PlannedStep};
 pub(crate) use cmp_console::plan::tier::{Harm, Tier};
 pub(crate) use cmp_console::state::effect::Effect;
 pub(crate) use cmp_console::state::event::{Event, ServedThere, Timed};

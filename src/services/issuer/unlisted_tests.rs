@@ -176,9 +176,7 @@ async fn a_list_that_proves_nothing_is_logged_once_a_look_however_many_are_on_it
     bench.ca.be(Mood::ForgesLists);
     let logged = Logged::default();
     let to = logged.clone();
-    let listens = tracing_subscriber::fmt()
-        .with_writer(move || to.clone())
-        .finish();
+    let listens = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
     let listening = tracing::subscriber::set_default(listens);
     bench.round().await;
     drop(listening);
@@ -189,7 +187,10 @@ async fn a_list_that_proves_nothing_is_logged_once_a_look_however_many_are_on_it
         .filter(|line| line.contains("proves nothing"))
         .collect();
     assert_eq!(lines.len(), 1, "{text}");
-    assert!(lines[0].contains("n=5") && lines[0].contains("signed by somebody else"), "{text}");
+    assert!(
+        lines[0].contains("n=5") && lines[0].contains("signed by somebody else"),
+        "{text}"
+    );
     for id in &all {
         assert!(!is_listed(&bench, id).await);
     }

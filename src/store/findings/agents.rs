@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Asked, Foremost};
 use crate::domain::finding::NAMED;
-use crate::store::in_use_sql::{has_no_token, never_there, without_token};
+use crate::store::in_use_sql::{has_no_token, without_token};
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::{places, sql};
 use crate::store::{Conn, StoreError};
@@ -87,12 +87,8 @@ pub async fn banned_agents(conn: &mut Conn) -> Result<Foremost<Banned>, StoreErr
     let asked = Asked {
         columns: "a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
            WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served",
-        from: concat!(
-            "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
-             WHERE i.agent_id = a.id AND NOT ",
-            never_there!(),
-            ")"
-        ),
+        from: "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
+               WHERE i.agent_id = a.id AND NOT i.never_there)",
         order: "a.updated_at DESC, a.id",
         bound: Vec::new(),
         doing: "looking for banned agents",

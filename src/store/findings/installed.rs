@@ -11,7 +11,7 @@ use crate::domain::key::KeyStatus;
 use crate::domain::layout::Layout;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
-use crate::store::in_use_sql::{elsewhere, has_no_token, never_there, reissuable};
+use crate::store::in_use_sql::{elsewhere, has_no_token, reissuable};
 use crate::store::row::{FromRow, Row, optional_word, word};
 use crate::store::statement::{Value, sql};
 use crate::store::{Conn, StoreError, certificates};
@@ -201,9 +201,7 @@ const COLUMNS: &str = concat!(
      CAST(CASE WHEN i.served_sha256 = c.fingerprint_sha256 THEN 1 ELSE 0 END AS bigint) AS is_served, \
      i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, COALESCE(i.differs_since, i.updated_at) AS differs_since, \
      CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
-     CAST(CASE WHEN ",
-    never_there!(),
-    " THEN 1 ELSE 0 END AS bigint) AS never_there, \
+     CAST(CASE WHEN i.never_there THEN 1 ELSE 0 END AS bigint) AS never_there, \
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
        '') AS renewal, \
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
@@ -240,9 +238,6 @@ const INSTEAD: &str = concat!(
     " FROM certificates c WHERE c.id = x.id) AS instead_reissuable"
 );
 
-/// The first installation there failed: nothing is, or ever was, in use by it.
-const NEVER_THERE: &str = never_there!();
-
 /// A ban changes nothing of what a host serves, so that banned agents' places count as any other.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
      JOIN certificate_states s ON s.id = c.id JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
@@ -266,16 +261,12 @@ const ELSEWHERE: &str = concat!(
 );
 
 /// Certificates in use with a key that is in nobody else's hands, as far as is known.
-const GOOD: &str = concat!(
-    "FROM certificate_states s JOIN certificates c ON c.id = s.id \
+const GOOD: &str = "FROM certificate_states s JOIN certificates c ON c.id = s.id \
      WHERE s.status = 'active' AND NOT s.is_key_compromised AND NOT s.is_replaced AND s.n_installations > 0 AND EXISTS (SELECT 1 FROM installations i \
-       WHERE i.certificate_id = c.id AND NOT ",
-    never_there!(),
-    ") AND "
-);
+       WHERE i.certificate_id = c.id AND NOT i.never_there) AND ";
 
 fn in_place(condition: &str) -> String {
-    format!("NOT {NEVER_THERE} AND {condition}")
+    format!("NOT i.never_there AND {condition}")
 }
 
 async fn all(
@@ -305,7 +296,7 @@ async fn foremost(
     let doing = "looking for certificates in trouble";
     let at_most = bound.len() + 1;
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} {ITSELF} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
+        "SELECT {COLUMNS} {ITSELF} {IN_USE} NOT i.never_there AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
          ORDER BY {order}, i.certificate_id, i.id"
     )))
     .bind_all(bound.clone())
@@ -444,7 +435,7 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
-    let condition = format!("{AT_ODDS} AND {} AND NOT {NEVER_THERE}", could_be_served());
+    let condition = format!("{AT_ODDS} AND {} AND NOT i.never_there", could_be_served());
     all(
         conn,
         &condition,
@@ -462,7 +453,7 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
 pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<Foremost<InUse>, StoreError> {
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
-        "{MAY_BE_IN_DOUBT} AND {} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
+        "{MAY_BE_IN_DOUBT} AND {} AND (i.never_there OR (i.on_disk_sha256 = i.expected_sha256 \
          AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
          AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR {OWED} \
          OR (i.install_error IS NOT NULL AND i.failed_certificate_id = i.certificate_id) \

@@ -10,7 +10,7 @@ use crate::state::State;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::layer::{Detail, RunLayer};
 use crate::state::run::Run;
-use crate::widgets::text::columns;
+use crate::widgets::text::{columns, wrap};
 use crate::widgets::theme::Meaning;
 
 /// With more of them, losses are told by what is lost, the hosts counted.
@@ -290,6 +290,18 @@ fn cells<'a>(plan: &'a Plan, layer: &'a RunLayer) -> Vec<FieldCell<'a>> {
 /// What a person must do.
 fn asked<'a>(state: &State, plan: &'a Plan, layer: &'a RunLayer, width: usize) -> Vec<Line<'a>> {
     let focused = layer.focus == 0;
+    // What stands above is not of what is typed: it can't be confirmed, and says so.
+    if let Some(field) = layer.changed(plan) {
+        let plans = state.keymap.call(Cmd::Dialog(InDialog::Confirm));
+        let label = field.label.to_lowercase();
+        let made = match field.value.as_str() {
+            "" => format!("This plan is without {label}"),
+            value => format!("This plan is for {label} {value}"),
+        };
+        let words = format!("{made}; {plans} makes it anew for what is typed.");
+        let lines = wrap(&words, width).into_iter();
+        return lines.map(|line| Line::Text(line, Meaning::Warn)).collect();
+    }
     match plan.asks(state.context.for_plans()) {
         Ask::Nothing => Vec::new(),
         Ask::Yes => {
