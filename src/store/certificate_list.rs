@@ -1,7 +1,7 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
 use super::agents;
-use super::in_use_sql::{in_use, reissuable};
+use super::in_use_sql::reissuable;
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Beside, Field, Is, List, Named, SortColumn, Sorts};
 

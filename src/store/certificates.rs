@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::certificate_list::{LIST, STILL_MATTERS, asked, derived};
-use super::in_use_sql::{in_use, of_agents, reissuable};
+use super::in_use_sql::{of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
 use super::statement::{Json, Value, sql};
