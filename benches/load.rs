@@ -20,20 +20,27 @@
 
 #[path = "load/crowd.rs"]
 mod crowd;
+#[path = "support/filled.rs"]
+mod filled;
 #[path = "load/platform.rs"]
 mod platform;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
 #[path = "load/probes.rs"]
 mod probes;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/times.rs"]
+mod times;
 #[path = "../tests/support/vault.rs"]
 mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::{Crowd, Platform, Server};
+use platform::{Crowd, Platform};
 use probes::{Probe, Took, request};
+use server::Server;
 
 /// Length of a measured phase, in seconds.
 const PHASE_S: usize = 15;
@@ -104,8 +111,8 @@ fn measure() {
                     "round {}, {}: {name}: {:.2?} at p50, {:.2?} at p99, of {}",
                     round + 1,
                     if under { "under load" } else { "quiet" },
-                    took.at(50),
-                    took.at(99),
+                    took.times.at(50),
+                    took.times.at(99),
                     took.times.len()
                 );
                 all[load].add(took);
@@ -114,14 +121,14 @@ fn measure() {
     }
     println!();
     for (name, [quiet, load]) in NAMES.into_iter().zip(&all) {
-        let ratio = |percent| load.at(percent).as_secs_f64() / quiet.at(percent).as_secs_f64();
+        let ratio = |percent| load.times.at(percent).as_secs_f64() / quiet.times.at(percent).as_secs_f64();
         println!(
             "{name}: quiet {:.2?} at p50, {:.2?} at p99; under load {:.2?}, {:.2?}; {:.2} and {:.2} times as long; {} \
              of {} failed",
-            quiet.at(50),
-            quiet.at(99),
-            load.at(50),
-            load.at(99),
+            quiet.times.at(50),
+            quiet.times.at(99),
+            load.times.at(50),
+            load.times.at(99),
             ratio(50),
             ratio(99),
             quiet.wrong.len() + load.wrong.len(),

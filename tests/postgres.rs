@@ -12,6 +12,8 @@ mod server;
 
 #[path = "postgres/changes.rs"]
 mod changes;
+#[path = "../benches/support/filled.rs"]
+mod filled;
 #[path = "postgres/findings.rs"]
 mod findings;
 #[path = "store/fixture.rs"]

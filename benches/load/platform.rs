@@ -2,23 +2,22 @@
 //! `cmp-server`, the hosts that don't answer, and the crowd.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::x509;
 use cmp_console::services::issuer::adapters::vault_pki::KIND;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::{Store, adapters, certificates};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::filled::Filled;
 use crate::postgres::{self, Database};
+use crate::server::Server;
 use crate::setting;
 use crate::vault::Ca;
 
@@ -36,8 +35,6 @@ const N_IDLE: usize = 4096;
 const N_QUESTIONS: usize = 10;
 const N_JOBS: usize = 8000;
 const N_REVOCATIONS: usize = 500;
-/// Upper bound for everything that is waited for here.
-const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Platform {
     database: Database,
@@ -52,12 +49,6 @@ struct Vault {
     child: Child,
     address: String,
     token: String,
-}
-
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) api: String,
-    pub(crate) health: String,
 }
 
 pub(crate) struct Crowd {
@@ -116,10 +107,16 @@ impl Platform {
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let adapter = runtime.block_on(it.sign(rounds * N_REVOCATIONS));
-        let fill = include_str!("fill.sql")
-            .replace(":certs", &n_certificates.to_string())
-            .replace(":port", &port.to_string())
-            .replace(":adapter", &adapter);
+        let fill = Filled {
+            certificates: n_certificates,
+            agents: 8210,
+            reporting: 200,
+            requests: 0,
+            port,
+            adapter: &adapter,
+            is_troubled: false,
+        };
+        let fill = fill.sql();
         it.as_superuser(&fill);
         it.as_superuser("VACUUM ANALYZE");
         it.reports = Arc::new(it.database.psql(REPORTS).lines().map(str::to_owned).collect());
@@ -199,39 +196,17 @@ impl Platform {
             self.as_superuser(&due);
         }
         self.as_superuser("CHECKPOINT");
-        let log = self.dir.path().join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
-            .args(["--database", &self.database.url, "--listen", "127.0.0.1:0"])
-            .args(["--health-listen", "127.0.0.1:0", "--vault", &self.vault.address])
-            .env("CMP_ADMIN_TOKEN", TOKEN)
-            .env("CMP_VAULT_TOKEN", &self.vault.token)
-            .env("CMP_LOG", "info")
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let (api, health) = started(&log);
-        Server { child, api, health }
+        Server::start(
+            &self.dir.path().join("log"),
+            &["--database", &self.database.url, "--vault", &self.vault.address],
+            &[("CMP_ADMIN_TOKEN", TOKEN), ("CMP_VAULT_TOKEN", &self.vault.token)],
+        )
     }
 
     /// Revocations that the CA was not asked for yet.
     pub(crate) fn revocations_left(&self) -> String {
         self.database
             .psql("SELECT count(*) FROM jobs WHERE kind = 'revoke' AND status = 'queued'")
-    }
-}
-
-/// The address that it listens at, once its log says so.
-fn started(log: &PathBuf) -> (String, String) {
-    let began = Instant::now();
-    loop {
-        let text = std::fs::read_to_string(log).unwrap();
-        if let Some(line) = text.lines().find(|line| line.contains(r#""message":"started""#)) {
-            let fields = &serde_json::from_str::<Value>(line).unwrap()["fields"];
-            let at = |name: &str| fields[name].as_str().unwrap().to_owned();
-            return (at("listen"), at("health_listen"));
-        }
-        assert!(began.elapsed() < LIMIT, "the server doesn't start: {text}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -250,19 +225,6 @@ fn silent_hosts() -> u16 {
         }
     });
     port
-}
-
-impl Server {
-    pub(crate) fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
 }
 
 impl Crowd {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::setpriority_process;
 
+use crate::times::Times;
+
 /// Longest wait for an answer.
 const GIVEN_UP: Duration = Duration::from_secs(30);
 
@@ -21,24 +23,17 @@ pub(crate) struct Probe {
     pub(crate) request: Box<dyn Fn(usize) -> String + Send>,
 }
 
-/// Times of the answers, and the number of failures.
+/// Times of the answers, and what was wrong with some.
 #[derive(Default)]
 pub(crate) struct Took {
-    pub(crate) times: Vec<Duration>,
+    pub(crate) times: Times,
     pub(crate) wrong: Vec<String>,
 }
 
 impl Took {
     pub(crate) fn add(&mut self, other: Self) {
-        self.times.extend(other.times);
+        self.times.add(other.times);
         self.wrong.extend(other.wrong);
-    }
-
-    /// The time that this share of all took at most.
-    pub(crate) fn at(&self, percent: usize) -> Duration {
-        let mut sorted = self.times.clone();
-        sorted.sort();
-        sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::filled::Filled;
 use crate::server::{self, Database};
 
 pub(crate) const N: usize = 100_000;
@@ -29,11 +30,16 @@ fn fill() -> Option<Database> {
         "INSERT INTO adapters (id, name, kind, config, status, created_at, updated_at) \
          VALUES ('adp_1', 'vault', 'vault', '{}', 'active', now(), now())",
     );
-    let fill = include_str!("../../benches/load/fill.sql")
-        .replace(":certs", &N.to_string())
-        .replace(":port", "1")
-        .replace(":adapter", "adp_1");
-    it.try_psql("postgres", &fill).unwrap();
+    let fill = Filled {
+        certificates: N,
+        agents: 8210,
+        reporting: 200,
+        requests: 0,
+        port: 1,
+        adapter: "adp_1",
+        is_troubled: false,
+    };
+    it.try_psql("postgres", &fill.sql()).unwrap();
     it.psql(MORE);
     it.try_psql("postgres", "VACUUM ANALYZE").unwrap();
     Some(it)
