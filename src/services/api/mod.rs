@@ -25,6 +25,7 @@ mod installations;
 mod jobs;
 mod keys;
 mod limits;
+mod liveness;
 mod me;
 mod metrics;
 mod openapi;
@@ -57,9 +58,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::services::serve::{Bounds, Served, Tls};
+use crate::services::serve::{Served, Tls};
 
 pub use identity_ca::{IdentityCa, IdentityCaError};
+pub use liveness::serve_health;
 pub use state::{ApiState, Unreached, Wake};
 pub use waiting::stand_in;
 
@@ -164,19 +166,4 @@ pub async fn serve_over(
     // Ends by itself once the server goes down, after what was counted is written.
     let _ = telling.await;
     ended
-}
-
-/// Serves `/healthz`, `/readyz` and `/metrics` alone on `listener` until `shutdown`, for a process without the
-/// API or one whose health is asked where the API isn't reached.
-///
-/// # Errors
-/// The listener broke.
-pub async fn serve_health(
-    listener: TcpListener,
-    state: ApiState,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    // Not counted, since the gauge is that of the API's connections.
-    let served = Served::plain(guarded(health_routes(), state), Bounds::of_health());
-    served.on(listener, shutdown).await
 }

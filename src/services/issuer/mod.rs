@@ -57,6 +57,8 @@ use roster::Roster;
 
 /// How often it looks for work that nobody woke it for: another process may have written it.
 const PERIOD: Duration = Duration::from_secs(5);
+/// Between two looks for work, unless there is surely more.
+const REST: Duration = Duration::from_millis(100);
 /// How long a claim holds when its worker is gone.
 const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 /// Nothing is signed with less of the claim left: who takes it over when it ends has to find what the CA was
@@ -326,7 +328,9 @@ impl Issuer {
 }
 
 /// After one look: waits until something changed or a while has passed, unless there may be more to do at
-/// once. Whether it goes on then; between two looks nothing is claimed, so that another issuer can go on at once.
+/// once. Whether it goes on then; between two looks nothing is claimed, so that another issuer can go on at once. The
+/// first change is looked at at once, those that follow it together: hundreds of revocations are as many changes, and each
+/// lane would look for work after each.
 async fn goes_on(
     done: Result<bool, StoreError>,
     changes: &mut broadcast::Receiver<Change>,
@@ -339,8 +343,14 @@ async fn goes_on(
     if *stop.borrow() || again {
         return !*stop.borrow();
     }
+    let rested = tokio::time::Instant::now() + REST;
+    let woken = async {
+        until_work(changes).await;
+        tokio::time::sleep_until(rested).await;
+        while changes.try_recv().is_ok() {}
+    };
     tokio::select! {
-        () = until_work(changes) => true,
+        () = woken => true,
         () = tokio::time::sleep(PERIOD) => true,
         () = told(stop) => false,
     }
