@@ -77,10 +77,11 @@ async fn tell(store: &Store, issuer: &str, off: Option<ClockOff>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_look_counts_while_the_clock_only_goes_on() {
-        let said = Utc::now();
+        let said = Clock::system().now();
         let look = |ago| Look {
             at: Instant::now().checked_sub(ago).unwrap(),
             said,
