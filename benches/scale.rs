@@ -96,7 +96,7 @@ async fn measure() {
     for question in questions::all(&sample) {
         if question.name.contains(&only) {
             let answered = asker.ask(&mut conn, &question, n).await;
-            report.add(&question, answered);
+            report.add(&question, &answered);
         }
     }
     server.stop();

@@ -56,7 +56,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn add(&mut self, question: &Question, answered: Answered) {
+    pub(crate) fn add(&mut self, question: &Question, answered: &Answered) {
         let of = |times: &crate::times::Times| match times.len() {
             0 => "–".to_owned(),
             _ => format!("{}, {}", ms(times.at(50)), ms(times.at(99))),
