@@ -68,7 +68,7 @@ async fn run(conn: &mut PgConnection, statement: String) {
         .unwrap();
 }
 
-/// What operators and services do on and on.
+/// Work of operators and services, over and over.
 fn entry(n: usize) -> AuditEntry {
     let (actor, action, entity_type, prefix) = match n % 8 {
         0..4 => ("issuer", "issue", EntityKind::Request, "req"),

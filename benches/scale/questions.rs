@@ -1,4 +1,4 @@
-//! What is asked, with the goal of each and the raw statement beside it.
+//! The questions, each with its goal and the raw statement beside it.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ use crate::services::serve::{Bounds, Served};
 
 /// Between two signs of life of the process's tasks.
 const BEAT: Duration = Duration::from_secs(1);
-/// Tasks that gave no sign for as long are stuck, and no restart loses anything any more: no machine is so busy.
+/// Upper bound for the time without a sign: no machine is so busy, so the tasks are stuck, and a restart is the only way on.
 const STUCK: Duration = Duration::from_secs(30);
 
 /// Serves `/healthz`, `/readyz` and `/metrics` alone on `listener` until `shutdown`, for a process without the
@@ -39,7 +39,7 @@ pub async fn serve_health(
     let tasks = Handle::current();
     let pulse = Pulse::default();
     let beating = tokio::spawn(pulse.clone().beat());
-    // What asks the database goes on among the tasks that its connections belong to.
+    // The other two ask the database, whose connections belong to the process's own tasks.
     let routes = OpenApiRouter::new()
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

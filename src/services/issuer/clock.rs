@@ -14,7 +14,7 @@ const COUNTS: Duration = Duration::from_secs(1);
 /// A clock that went on by more or less than the time that passed was set, and what was seen before says nothing of it.
 const SET: TimeDelta = TimeDelta::milliseconds(200);
 
-/// What was seen and told last.
+/// The last look, and whether the database was told of it.
 #[derive(Default)]
 pub(super) struct Watch {
     /// The database knows this clock to be right; of an earlier life nobody knows.
@@ -26,7 +26,7 @@ pub(super) struct Watch {
 /// A look at this clock.
 struct Look {
     at: Instant,
-    /// What the clock said then.
+    /// The clock's time then.
     said: DateTime<Utc>,
 }
 

@@ -290,7 +290,7 @@ fn cells<'a>(plan: &'a Plan, layer: &'a RunLayer) -> Vec<FieldCell<'a>> {
 /// What a person must do.
 fn asked<'a>(state: &State, plan: &'a Plan, layer: &'a RunLayer, width: usize) -> Vec<Line<'a>> {
     let focused = layer.focus == 0;
-    // What stands above is not of what is typed: it can't be confirmed, and says so.
+    // The plan above was made with another text: it can't be confirmed, and says so.
     if let Some(field) = layer.changed(plan) {
         let plans = state.keymap.call(Cmd::Dialog(InDialog::Confirm));
         let label = field.label.to_lowercase();
