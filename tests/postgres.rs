@@ -38,3 +38,5 @@ mod searches;
 mod several;
 #[path = "postgres/sized.rs"]
 mod sized;
+#[path = "postgres/statements.rs"]
+mod statements;

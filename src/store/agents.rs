@@ -279,13 +279,22 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<Agent, StoreError> {
 }
 
 /// One that has to be there, kept from others until the transaction ends: what is expected on an agent,
-/// and its jobs, are changed by one at a time.
+/// and its jobs, are changed by one at a time. Where another one was waited for, the agent is as that one left it, and
+/// its number of installations and whether it has a token as they were before.
 ///
 /// # Errors
 /// There is no such agent, or the database doesn't answer.
 pub async fn lock(tx: &mut Tx, id: &str) -> Result<Agent, StoreError> {
-    locked(tx, id).await?;
-    existing(tx, id).await
+    let row: Option<Wrapped> = sql(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM agents a WHERE a.id = $1"
+    )))
+    .bind(id)
+    .locking("a")
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("waiting for an agent"))?;
+    row.map(|row| row.0)
+        .ok_or_else(|| StoreError::not_found(EntityKind::Agent, id))
 }
 
 /// Locks it without reading it; nothing if there is no such agent.

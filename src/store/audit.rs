@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
-use crate::wire::page::{Change, Page, PageQuery};
+use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
 use super::search::{By, Place, of_kind};
 use super::select::{Field, Is, List, Named, SortColumn, Sorts, Where};
 use super::statement::{Raw, Value, sql};
-use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, news, requests};
+use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, requests};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -265,7 +265,7 @@ macro_rules! insert {
 }
 
 const INSERT: &str = insert!("");
-/// Tells other processes of the row, too: one statement less while the chain is held.
+/// Tells other processes of the row and of what changed before it, too: a statement less.
 const TELLING_INSERT: &str = insert!(" RETURNING pg_notify('cmp_changes', $15)");
 
 async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
@@ -281,15 +281,15 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
         .map_err(StoreError::because(doing))?;
     let (seq, prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
     let row = AuditRow::chained(entry, seq + 1, tx.now(), prev_hash);
-    let change = Change::of(EntityKind::Audit, &row.seq.to_string());
-    let (text, told) = match tx.is_postgres() {
-        true => (
-            TELLING_INSERT,
-            news::payloads(tx.own(), std::slice::from_ref(&change)).pop(),
-        ),
-        false => (INSERT, None),
-    };
-    let insert = sql(text)
+    tx.changed(EntityKind::Audit, &row.seq.to_string());
+    // One text for all that changed, but for what changes very much at once.
+    let mut notices = tx.notices();
+    let notice = notices.pop();
+    let insert = sql(match notice {
+        Some(_) => TELLING_INSERT,
+        None => INSERT,
+    });
+    let insert = insert
         .bind(row.seq)
         .bind(row.timestamp)
         .bind(&row.actor)
@@ -304,15 +304,15 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
         .bind(&row.detail)
         .bind(&row.prev_hash)
         .bind(&row.hash);
-    let insert = match told {
-        Some(told) => insert.bind(told),
+    let insert = match notice {
+        Some(notice) => insert.bind(notice),
         None => insert,
     };
     insert
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    tx.told(change);
+    tx.notify(notices).await?;
     tx.is_audited();
     Ok(row)
 }

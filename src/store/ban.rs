@@ -28,31 +28,33 @@ pub struct Stopped {
 pub async fn ban(tx: &mut Tx, id: &str, by: &str) -> Result<Option<Stopped>, StoreError> {
     requests::lock_of_agent(tx, id).await?;
     let now = tx.now();
-    let done = sql(
+    let banned: Option<String> = sql(
         "UPDATE agents SET status = 'banned', version = version + 1, updated_at = $2 \
-         WHERE id = $1 AND status <> 'banned'",
+         WHERE id = $1 AND status <> 'banned' RETURNING hostname",
     )
     .bind(id)
     .bind(now)
-    .execute(tx.raw())
+    .fetch_optional(tx.raw())
     .await
     .map_err(StoreError::because("banning an agent"))?;
-    if done == 0 {
+    let Some(hostname) = banned else {
         existing(tx, id).await?;
         return Ok(None);
-    }
+    };
     tx.changed(EntityKind::Agent, id);
-    let hostname = existing(tx, id).await?.hostname;
     let why = format!("ban of {hostname}");
+    // Read anew: one may have come since the lock.
+    let (never_at_ca, mut looked_for) = requests::under_way_for(tx, id).await?;
     let mut cancelled = Vec::new();
-    for request in requests::never_at_ca(tx, id).await? {
-        cancelled.push(requests::cancel(tx, &request, by, Some(&why)).await?);
+    for request in never_at_ca {
+        cancelled.push(requests::cancel(tx, &request.id, by, Some(&why)).await?);
     }
-    jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
+    let failed = jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
+    looked_for.retain(|request| !failed.contains(&request.id));
     Ok(Some(Stopped {
         hostname,
         cancelled,
-        looked_for: requests::under_way_for(tx, id).await?,
+        looked_for,
     }))
 }
 

@@ -14,11 +14,25 @@ use crate::wire::agents::Report;
 /// # Errors
 /// See there.
 pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
-    check_in_from(tx, id, report, None).await
+    Ok(check_in_from(tx, id, report, &[], None).await?.agent)
 }
 
-/// Records a report: the check-in, the installations and the keys. A handful of statements when
-/// nothing changed since the last one.
+/// A report that was recorded, and what the agent is asked for.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The agent as it is now.
+    pub agent: Agent,
+    /// Keys of the inventory that it says it holds and hasn't proven.
+    pub prove: Vec<String>,
+    /// Paths that it said nothing of, and did before.
+    pub look: Vec<String>,
+}
+
+/// More paths than any host has.
+const MOST_PATHS: i64 = 2000;
+
+/// Records a report: the check-in, the installations and the keys, of which it has proven `proven`. Four statements
+/// when nothing changed since the last one and nothing is to be asked for.
 ///
 /// # Errors
 /// The agent is unknown or banned, or the database doesn't answer.
@@ -26,8 +40,9 @@ pub async fn check_in_from(
     tx: &mut Tx,
     id: &str,
     report: &Report,
+    proven: &[String],
     from: Option<&str>,
-) -> Result<Agent, StoreError> {
+) -> Result<Recorded, StoreError> {
     let now = tx.now();
     let before = lock(tx, id).await?;
     if before.status == AgentStatus::Banned {
@@ -89,11 +104,24 @@ pub async fn check_in_from(
     } else {
         tx.changed(EntityKind::Agent, id);
     }
-    installations::reported(tx, id, &report.installations).await?;
-    holders::set(tx, id, &report.keys).await?;
-    Ok(Agent {
-        last_checkin: Some(now),
-        reported_from: from.map(str::to_owned).or(agent.reported_from),
-        ..agent
+    let n_reported = installations::reported(tx, id, &report.installations).await?;
+    let any_unproven = holders::set(tx, id, &report.keys).await?;
+    holders::prove(tx, id, proven).await?;
+    let prove = match any_unproven {
+        true => holders::to_prove(tx, id).await?,
+        false => Vec::new(),
+    };
+    let look = match i64::try_from(n_reported).is_ok_and(|n| n < before.n_installations) {
+        true => installations::left_out(tx, id, MOST_PATHS).await?,
+        false => Vec::new(),
+    };
+    Ok(Recorded {
+        agent: Agent {
+            last_checkin: Some(now),
+            reported_from: from.map(str::to_owned).or(agent.reported_from),
+            ..agent
+        },
+        prove,
+        look,
     })
 }

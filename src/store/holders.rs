@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
 use crate::domain::id::EntityKind;
@@ -92,17 +93,19 @@ pub async fn prove(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), S
 
 /// The agent says that it holds exactly these keys. One statement when nothing changed since the last report, three
 /// however many did. Of what the inventory doesn't know nothing is kept: it is said again with the next report.
+/// Returns whether there may be one that it hasn't proven.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), StoreError> {
-    let known: Vec<String> =
-        sql("SELECT spki_sha256 FROM key_holders WHERE agent_id = $1 ORDER BY spki_sha256")
+pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<bool, StoreError> {
+    let known: Vec<(String, Option<DateTime<Utc>>)> =
+        sql("SELECT spki_sha256, proven_at FROM key_holders WHERE agent_id = $1 ORDER BY spki_sha256")
             .bind(agent_id)
             .fetch_all(tx.raw())
             .await
             .map_err(StoreError::because(DOING))?;
-    let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    let is_unproven = known.iter().any(|(_, proven_at)| proven_at.is_none());
+    let known: BTreeSet<&str> = known.iter().map(|(spki, _)| spki.as_str()).collect();
     let held: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
     let now = tx.now();
     let new: Vec<&str> = held.difference(&known).copied().collect();
@@ -134,7 +137,7 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
             tx.changed(EntityKind::Key, spki);
         }
     }
-    Ok(())
+    Ok(is_unproven || !new.is_empty())
 }
 
 /// The statement `text` with `first` bound to its first places, and `keys` to those that `{keys}` stands for.

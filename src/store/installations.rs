@@ -168,15 +168,19 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
 }
 
 /// Findings of an agent at its paths. Paths that nothing is expected at are passed over; what is known of one that the agent says
-/// nothing of stays as it was, with its age: not looked at isn't gone.
+/// nothing of stays as it was, with its age: not looked at isn't gone. Returns at how many of them something is expected.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation]) -> Result<(), StoreError> {
+pub async fn reported(
+    tx: &mut Tx,
+    agent_id: &str,
+    found: &[ReportedInstallation],
+) -> Result<usize, StoreError> {
     let found: BTreeMap<&str, &ReportedInstallation> =
         found.iter().map(|it| (it.path.as_str(), it)).collect();
     if found.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let text = format!(
         "UPDATE installations SET checked_at = $2 WHERE agent_id = $1 AND path IN ({}) \
@@ -190,6 +194,7 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
         .fetch_all(tx.raw())
         .await
         .map_err(StoreError::because("recording what an agent found"))?;
+    let n_known = known.len();
     for row in known {
         let Some(now_there) = found.get(row.path.as_str()) else {
             continue;
@@ -202,7 +207,7 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
             found_at(tx, &row.id, now_there).await?;
         }
     }
-    Ok(())
+    Ok(n_known)
 }
 
 /// Paths that were looked at before and that the agent's last report said nothing of, as after its state was lost: it is

@@ -187,13 +187,13 @@ pub(super) enum Of<'a> {
     Certificate(&'a str),
     /// What installs a certificate with this key.
     Key(&'a str),
-    /// All that this agent was to do.
+    /// All that this agent was to do, which the caller has locked.
     Agent(&'a str),
 }
 
 /// Takes back what agents were to do and must not do any more, and says why. An agent that is at it
-/// already reports what it did as what is on its disk.
-pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), StoreError> {
+/// already reports what it did as what is on its disk. Returns the requests that failed with that.
+pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<Vec<String>, StoreError> {
     let (text, whose) = match of {
         Of::Certificate(id) => (
             "SELECT j.* FROM jobs j \
@@ -210,15 +210,17 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
             id,
         ),
     };
-    let found: Vec<Job> = sql(text)
-        .bind(whose)
-        .fetch_all(tx.raw())
-        .await
-        .map_err(StoreError::because("taking jobs back"))?;
-    // The agents before their jobs, and in order: see `dialect`.
-    let agents: BTreeSet<String> = found.into_iter().filter_map(|job| job.agent_id).collect();
-    for id in &agents {
-        agents::locked(tx, id).await?;
+    // The agents before their jobs, and in order: see `dialect`. Of one agent's jobs the caller has changed that one.
+    if !matches!(of, Of::Agent(_)) {
+        let found: Vec<Job> = sql(text)
+            .bind(whose)
+            .fetch_all(tx.raw())
+            .await
+            .map_err(StoreError::because("taking jobs back"))?;
+        let agents: BTreeSet<String> = found.into_iter().filter_map(|job| job.agent_id).collect();
+        for id in &agents {
+            agents::locked(tx, id).await?;
+        }
     }
     let jobs: Vec<Job> = sql(text)
         .bind(whose)
@@ -226,17 +228,19 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
         .fetch_all(tx.raw())
         .await
         .map_err(StoreError::because("taking jobs back"))?;
+    let mut failed = Vec::new();
     for job in jobs {
         finish(tx, &job.id, &JobResult::withdrawn(why)).await?;
-        match (&job.installation_id, &job.request_id) {
-            (Some(installation), _) => installations::withdrawn(tx, installation, why).await?,
+        match (job.installation_id, job.request_id) {
+            (Some(installation), _) => installations::withdrawn(tx, &installation, why).await?,
             (None, Some(request)) => {
-                request_failure::record(tx, request, &format!("the agent: {why}")).await?;
+                request_failure::record(tx, &request, &format!("the agent: {why}")).await?;
+                failed.push(request);
             }
             (None, None) => {}
         }
     }
-    Ok(())
+    Ok(failed)
 }
 
 /// Has the issuer tell the CA that the certificate is revoked.

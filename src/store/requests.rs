@@ -263,28 +263,24 @@ pub(super) async fn lock_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// Those of an agent that no CA was asked about, or whose order still waits for the agent: nothing is signed for them.
-pub(super) async fn never_at_ca(tx: &mut Tx, agent_id: &str) -> Result<Vec<String>, StoreError> {
-    sql(
-        "SELECT id FROM issuance_requests WHERE agent_id = $1 AND status = 'pending' \
-         AND (asked_ca_at IS NULL OR waiting_on = 'challenge') ORDER BY id",
-    )
-    .bind(agent_id)
-    .fetch_all(tx.raw())
-    .await
-    .map_err(StoreError::because("reading the requests of an agent"))
-}
-
-/// Those of an agent that are not at their end.
-pub(super) async fn under_way_for(conn: &mut Conn, agent_id: &str) -> Result<Vec<Request>, StoreError> {
-    let rows: Vec<Wrapped> = sql(
-        "SELECT * FROM issuance_requests WHERE agent_id = $1 AND status IN ('pending', 'issuing') ORDER BY id",
+/// Requests of an agent that are not at their end: those that no CA was asked about, or whose order still waits for the
+/// agent, so that nothing is signed for them; and the others.
+pub(super) async fn under_way_for(
+    conn: &mut Conn,
+    agent_id: &str,
+) -> Result<(Vec<Request>, Vec<Request>), StoreError> {
+    let rows: Vec<UnderWay> = sql(
+        "SELECT r.*, CAST(CASE WHEN r.status = 'pending' AND (r.asked_ca_at IS NULL OR r.waiting_on = 'challenge') \
+         THEN 1 ELSE 0 END AS bigint) AS is_never_at_ca FROM issuance_requests r \
+         WHERE r.agent_id = $1 AND r.status IN ('pending', 'issuing') ORDER BY r.id",
     )
     .bind(agent_id)
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("reading the requests of an agent"))?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
+    let (never_at_ca, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|it| it.is_never_at_ca);
+    let requests = |rows: Vec<UnderWay>| rows.into_iter().map(|it| it.request).collect();
+    Ok((requests(never_at_ca), requests(others)))
 }
 
 /// One page, the newest first if nothing else is said.
@@ -557,6 +553,21 @@ pub(super) fn changed(tx: &mut Tx, request: &Request) {
 }
 
 pub(super) struct Wrapped(pub(super) Request);
+
+/// A request before its end.
+struct UnderWay {
+    request: Request,
+    is_never_at_ca: bool,
+}
+
+impl FromRow for UnderWay {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            request: Wrapped::from_row(row)?.0,
+            is_never_at_ca: row.try_get::<i64>("is_never_at_ca")? == 1,
+        })
+    }
+}
 
 impl FromRow for Wrapped {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {

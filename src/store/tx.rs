@@ -115,7 +115,7 @@ impl Conn {
 pub struct Tx {
     conn: Conn,
     changed: Vec<Change>,
-    /// Changes that other processes on the same PostgreSQL have been told of, if this is committed.
+    /// Those that other processes on the same PostgreSQL are told of already, if this is committed.
     told: Vec<Change>,
     /// Audit rows to be written before the end. The chain is one for all servers, so it is taken hold of
     /// as late as can be.
@@ -156,17 +156,10 @@ impl Tx {
     /// The database refused; then nothing happened. Or it was cut off, and nobody knows.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         let doing = "committing a change";
-        if self.conn.is_postgres() && !self.changed.is_empty() {
-            for text in news::payloads(&self.own, &self.changed) {
-                sql(dialect::postgres::NOTIFY)
-                    .bind(text)
-                    .execute(self.conn.raw())
-                    .await
-                    .map_err(StoreError::because(doing))?;
-            }
-        }
-        // The last of all, and each tells of itself: others wait for the head of the chain from here on.
+        // Others wait for the head of the chain from here on. A row takes the news with it.
         audit::write_noted(&mut self).await?;
+        let notices = self.notices();
+        self.notify(notices).await?;
         let mut outcome = Outcome {
             changes: &self.changes,
             is_known: false,
@@ -227,14 +220,27 @@ impl Tx {
         Ok(())
     }
 
-    /// Whose news these are.
-    pub(super) fn own(&self) -> &str {
-        &self.own
+    /// Texts that tell other processes on the same PostgreSQL, if this is committed, of what changed since these were
+    /// asked for last; none where there is nobody to be told.
+    pub(super) fn notices(&mut self) -> Vec<String> {
+        if !self.is_postgres() || self.changed.is_empty() {
+            return Vec::new();
+        }
+        let texts = news::payloads(&self.own, &self.changed);
+        self.told.append(&mut self.changed);
+        texts
     }
 
-    /// Other processes are told of it already.
-    pub(super) fn told(&mut self, change: Change) {
-        self.told.push(change);
+    /// Sends what [`Self::notices`] gave and no other statement has taken with it.
+    pub(super) async fn notify(&mut self, texts: Vec<String>) -> Result<(), StoreError> {
+        for text in texts {
+            sql(dialect::postgres::NOTIFY)
+                .bind(text)
+                .execute(self.conn.raw())
+                .await
+                .map_err(StoreError::because("telling of a change"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn is_audited(&mut self) {
@@ -262,7 +268,7 @@ impl Tx {
     }
 
     fn tell(&mut self, change: Change) {
-        if !self.changed.contains(&change) {
+        if !self.changed.contains(&change) && !self.told.contains(&change) {
             self.changed.push(change);
         }
     }

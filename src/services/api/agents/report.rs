@@ -17,14 +17,12 @@ use crate::services::api::identity_renewal;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
-use crate::store::holders::{self, PROOFS_AT_ONCE};
-use crate::store::{checkin, installations, jobs};
+use crate::store::holders::PROOFS_AT_ONCE;
+use crate::store::{checkin, jobs};
 use crate::wire::agents::{Report, ReportReply};
 
 /// More paths or keys than any host has.
 const AT_MOST: usize = 2000;
-/// Likewise, for the database.
-const MOST_PATHS: i64 = 2000;
 
 /// Takes a report, answers with the agent's jobs.
 #[utoipa::path(
@@ -90,23 +88,21 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
     };
     let recorded = async {
         let mut tx = api.store.begin().await?;
-        let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
-        holders::prove(&mut tx, id, &proven).await?;
-        let prove = holders::to_prove(&mut tx, id).await?;
-        let look = installations::left_out(&mut tx, id, MOST_PATHS).await?;
+        let recorded =
+            checkin::check_in_from(&mut tx, id, &report, &proven, Some(&call.caller.source)).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.
         let identity_pem = match &report.identity_csr_pem {
-            Some(csr) => identity_renewal::renew(api, &mut tx, &agent, csr, &call.caller).await?,
+            Some(csr) => identity_renewal::renew(api, &mut tx, &recorded.agent, csr, &call.caller).await?,
             None => None,
         };
         tx.commit().await?;
         Ok(ReportReply {
-            checkin_interval_s: agent.checkin_interval_s,
+            checkin_interval_s: recorded.agent.checkin_interval_s,
             jobs,
             identity_pem,
-            prove,
-            look,
+            prove: recorded.prove,
+            look: recorded.look,
         })
     };
     recorded.await.map_err(problem_of)
