@@ -103,7 +103,7 @@ fn what_touches_the_outside_world_stays_in_its_room() {
         ("reqwest::", &["clients/"]),
         ("vaultrs::", &["clients/"]),
         ("redis::", &["clients/cache/"]),
-        ("moka::", &["clients/cache/", "store/counted"]),
+        ("moka::", &["clients/cache/", "store/counted", "store/scans"]),
         ("crossterm::event", &["console/input.rs", "console/terminal.rs"]),
         ("Utc::now", &["clock.rs"]),
         // Bodies that others send, which have a limit there.

@@ -28,6 +28,8 @@ mod lead;
 mod lists;
 #[path = "postgres/opening.rs"]
 mod opening;
+#[path = "postgres/queues.rs"]
+mod queues;
 #[path = "postgres/roles.rs"]
 mod roles;
 #[path = "postgres/runbooks.rs"]

@@ -26,7 +26,7 @@ const COLUMNS: &str = concat!(
 
 /// Names, addresses and owners.
 pub(super) const WORDS: Words = Words {
-    of: "agent",
+    kind: EntityKind::Agent,
     from: "agents a",
     id: "a.id",
 };

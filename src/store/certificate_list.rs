@@ -1,5 +1,7 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
+use crate::domain::id::EntityKind;
+
 use super::agents;
 use super::in_use_sql::reissuable;
 use super::search::{By, Place, Words, of_kind};
@@ -101,7 +103,7 @@ const ON_HOSTS: &str = concat!(
 
 /// Names and serials.
 pub(super) const WORDS: Words = Words {
-    of: "certificate",
+    kind: EntityKind::Certificate,
     from: "certificates c",
     id: "c.id",
 };

@@ -48,7 +48,8 @@ pub struct Issued {
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn) -> Result<Figures, StoreError> {
     let at = conn.now();
-    let jobs = "SELECT kind, COUNT(*) FROM jobs WHERE status = 'queued' GROUP BY kind";
+    let jobs = "SELECT kind, COUNT(*) FROM jobs WHERE status = 'queued' AND agent_id IS NOT NULL GROUP BY kind \
+                UNION ALL SELECT kind, COUNT(*) FROM jobs WHERE status = 'queued' AND agent_id IS NULL GROUP BY kind";
     let jobs_queued = by_word(conn, jobs).await?;
     let requests = "SELECT status, COUNT(*) FROM issuance_requests \
                     WHERE status IN ('pending', 'issuing', 'failed') GROUP BY status";

@@ -350,7 +350,8 @@ pub async fn all_whom(conn: &mut Conn) -> Result<Vec<Whom>, StoreError> {
     let now = conn.now();
     let rows: Vec<Called> = sql(
         "SELECT a.address, a.reported_from, a.last_checkin, a.checkin_interval_s FROM agents a \
-         WHERE a.status = 'active' AND a.id IN (SELECT j.agent_id FROM jobs j WHERE j.status = 'queued') \
+         WHERE a.status = 'active' AND a.id IN (SELECT j.agent_id FROM jobs j WHERE j.status = 'queued' \
+           AND j.agent_id IS NOT NULL) \
          ORDER BY COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') DESC, a.id",
     )
     .fetch_all(conn.raw())
@@ -431,7 +432,7 @@ pub async fn claim_revoke(
     let due: Option<String> = sql(
         "SELECT j.id FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
          LEFT JOIN adapters a ON a.id = c.adapter_id \
-         WHERE j.kind = 'revoke' AND j.status = 'queued' \
+         WHERE j.agent_id IS NULL AND j.kind = 'revoke' AND j.status = 'queued' \
            AND (j.lease_until IS NULL OR j.lease_until <= $1) \
            AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $1) \
            AND COALESCE(c.adapter_id, '') = $2 AND (a.status IS NULL OR a.status = 'active' OR a.paused_kind = $3) \

@@ -59,6 +59,7 @@ pub mod requests;
 pub mod revocation;
 mod row;
 pub mod runs;
+mod scans;
 mod schema;
 mod search;
 mod searched;
@@ -143,6 +144,7 @@ pub struct Store {
     in_use: InUse,
     behind: Arc<Semaphore>,
     counted: counted::Counted,
+    scans: scans::Scans,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -166,6 +168,7 @@ impl Store {
             source,
         };
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        let scans = scans::Scans::told(changes.clone());
         let own = new_id(EntityKind::Run);
         let mut ear = None;
         let mut troubles = trouble::Troubles::default();
@@ -205,6 +208,7 @@ impl Store {
             in_use: InUse::default(),
             behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
             counted: counted::Counted::default(),
+            scans,
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -291,6 +295,7 @@ impl Store {
             link,
             self.now(),
             self.counted.clone(),
+            self.scans.clone(),
             self.troubles.clone(),
             Some(held),
         )

@@ -17,7 +17,7 @@ use super::{Conn, StoreError, Tx, agents, ban, certificate_list, holders, jobs, 
 
 /// Names, and what went wrong.
 pub(super) const WORDS: Words = Words {
-    of: "request",
+    kind: EntityKind::Request,
     from: "issuance_requests r",
     id: "r.id",
 };

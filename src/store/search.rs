@@ -4,9 +4,16 @@
 //! part of which one index answers, and as a condition on one row. Which of the two costs less is up to
 //! [`super::select`].
 
-use crate::domain::clue::{Clue, readings};
+use std::collections::BTreeSet;
 
+use crate::domain::clue::{Clue, readings};
+use crate::domain::id::EntityKind;
+
+use super::scans::Scan;
 use super::statement::Value;
+
+/// Ids that all words of a kind were read for already.
+pub(super) type Kept = Vec<(EntityKind, BTreeSet<String>)>;
 
 /// A place that a text is looked for in.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +87,11 @@ pub(super) enum By {
     Id(&'static str, &'static str),
 }
 
-/// A table of words, `NAME_words`, with its index.
+/// A table of words, `agent_words` and its like, with its index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Words {
-    /// Whose: `agent`.
-    pub(super) of: &'static str,
+    /// Whose.
+    pub(super) kind: EntityKind,
     /// The table whose rows they are about, with an alias.
     pub(super) from: &'static str,
     /// Its column with the id.
@@ -164,40 +171,91 @@ impl Sought {
         any_of(&conditions)
     }
 
+    /// Reads of all words that [`Sought::ids_of_letters`] needs.
+    pub(super) fn scans_for_letters(places: &[Place], pattern: &str) -> Vec<Scan> {
+        let mut scans: Vec<Scan> = Vec::new();
+        for place in places {
+            let (By::Words(words) | By::Part(words, _)) = place.by else {
+                continue;
+            };
+            if scans.iter().all(|scan| scan.kind != words.kind) {
+                scans.push(Scan {
+                    kind: words.kind,
+                    condition: words_have(pattern, "$1"),
+                    binds: vec![Value::from(pattern.to_owned())],
+                });
+            }
+        }
+        scans
+    }
+
     /// Statements that together give the ids of those rows.
-    pub(super) fn ids_of_letters(places: &[Place], pattern: &str, binds: &mut Vec<Value>) -> Vec<String> {
-        let at = format!("${}", binds.len() + 1);
-        let letters = letters_in(pattern);
-        let is_there = like("w.words", &at);
-        // Looked at first, and only then the text.
-        let words_have =
-            format!("CASE WHEN w.letters & {letters} = {letters} THEN {is_there} ELSE FALSE END");
+    pub(super) fn ids_of_letters(
+        places: &[Place],
+        pattern: &str,
+        kept: &Kept,
+        binds: &mut Vec<Value>,
+    ) -> Vec<String> {
+        // Bound only where a condition names it: another value is refused.
+        let at = "?letters";
         let statements = places.iter().flat_map(|place| {
             let condition = match place.by {
-                By::Words(words) => all_words(words, &words_have, ""),
-                By::Part(words, column) => all_words(words, &words_have, &of_row(words, &like(column, &at))),
-                By::Kind(_) => like("LOWER(kind.value)", &at),
-                By::Hash(_) | By::Serial(_) | By::Id(..) => return Vec::new(),
+                By::Words(words) => all_words(words, &words_have(pattern, at), "", kept, binds),
+                By::Part(words, column) => {
+                    let and = of_row(words, &like(column, at));
+                    all_words(words, &words_have(pattern, at), &and, kept, binds)
+                }
+                By::Kind(_) => Some(like("LOWER(kind.value)", at)),
+                By::Hash(_) | By::Serial(_) | By::Id(..) => None,
             };
-            place.ids_where(&condition)
+            condition.map_or_else(Vec::new, |condition| place.ids_where(&condition))
         });
-        let statements: Vec<String> = statements.collect();
-        if !statements.is_empty() {
-            binds.push(Value::from(pattern.to_owned()));
+        let mut statements: Vec<String> = statements.collect();
+        if statements.iter().any(|text| text.contains(at)) {
+            let bound = bind(binds, pattern.to_owned());
+            for text in &mut statements {
+                *text = text.replace(at, &bound);
+            }
         }
         statements
     }
 
+    /// Read of all words that [`Sought::ids_without`] needs.
+    pub(super) fn scan_without(either: &[Self], places: &[Place]) -> Option<Scan> {
+        let mut binds = Vec::new();
+        let condition = Self::without(either, &mut binds);
+        Some(Scan {
+            kind: own_words(places)?.kind,
+            condition,
+            binds,
+        })
+    }
+
     /// A statement that gives the ids of all rows that have none of these texts, and of some that have one elsewhere than
-    /// in their words; none where rows have no words of their own.
-    pub(super) fn ids_without(either: &[Self], places: &[Place], binds: &mut Vec<Value>) -> Option<String> {
-        let words = places.iter().find_map(|place| match place.by {
-            By::Words(words) if place.row == "?if" => Some(words),
-            _ => None,
-        })?;
+    /// in their words; an empty list where there are none, and none where rows have no words of their own.
+    pub(super) fn ids_without(
+        either: &[Self],
+        places: &[Place],
+        kept: &Kept,
+        binds: &mut Vec<Value>,
+    ) -> Option<Vec<String>> {
+        let words = own_words(places)?;
+        let condition = match kept.iter().any(|(kind, _)| *kind == words.kind) {
+            true => String::new(),
+            false => Self::without(either, binds),
+        };
+        Some(
+            all_words(words, &condition, "", kept, binds)
+                .into_iter()
+                .collect(),
+        )
+    }
+
+    /// The condition that the words `w` have none of these texts.
+    fn without(either: &[Self], binds: &mut Vec<Value>) -> String {
         let conditions = either.iter().map(|text| text.is_in_words(binds));
         let conditions: Vec<String> = conditions.collect();
-        Some(all_words(words, &format!("NOT ({})", any_of(&conditions)), ""))
+        format!("NOT ({})", any_of(&conditions))
     }
 
     /// Measure of its rarity: the longest is likely the rarest.
@@ -293,7 +351,7 @@ impl Sought {
         postgres: bool,
         binds: &mut Vec<Value>,
     ) -> Option<String> {
-        let of = words.of;
+        let of = words.kind.word();
         let is_there = if postgres {
             if self.is_short() && !self.text.chars().all(char::is_alphanumeric) {
                 return None;
@@ -367,15 +425,51 @@ fn like(column: &str, at: &str) -> String {
 
 /// The condition that something holds of the words of a row. As a value it is looked up row by row: PostgreSQL would
 /// rather read all words before the first row.
-fn has_words(Words { of, id, .. }: Words, condition: &str) -> String {
+fn has_words(Words { kind, id, .. }: Words, condition: &str) -> String {
+    let of = kind.word();
     format!(
         "COALESCE((SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {of}_words w WHERE w.id = {id}), 0) = 1"
     )
 }
 
-/// A statement that reads the words of all rows: no index knows what has no trigrams.
-fn all_words(Words { of, .. }: Words, condition: &str, and: &str) -> String {
-    format!("SELECT w.id FROM {of}_words w WHERE {condition}{and}")
+/// A statement that reads the words of all rows: no index knows what has no trigrams. Of what is kept it reads only that;
+/// none where that is nothing.
+fn all_words(
+    words: Words,
+    condition: &str,
+    and: &str,
+    kept: &Kept,
+    binds: &mut Vec<Value>,
+) -> Option<String> {
+    let of = words.kind.word();
+    let ids = kept
+        .iter()
+        .find(|(kind, _)| *kind == words.kind)
+        .map(|(_, ids)| ids);
+    let condition = match ids {
+        Some(ids) if ids.is_empty() => return None,
+        Some(ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| bind(binds, id.clone())).collect();
+            format!("w.id IN ({})", ids.join(", "))
+        }
+        None => condition.to_owned(),
+    };
+    Some(format!("SELECT w.id FROM {of}_words w WHERE {condition}{and}"))
+}
+
+/// The words that the rows themselves have.
+fn own_words(places: &[Place]) -> Option<Words> {
+    places.iter().find_map(|place| match place.by {
+        By::Words(words) if place.row == "?if" => Some(words),
+        _ => None,
+    })
+}
+
+/// The condition that the words `w` have letters in their order: which letters is looked at first, and only then the
+/// text.
+fn words_have(pattern: &str, at: &str) -> String {
+    let (letters, is_there) = (letters_in(pattern), like("w.words", at));
+    format!("CASE WHEN w.letters & {letters} = {letters} THEN {is_there} ELSE FALSE END")
 }
 
 /// Bits of the letters in a pattern, as `letters` of the tables of words has them: from g to z.

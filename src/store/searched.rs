@@ -2,13 +2,16 @@
 
 use crate::wire::page::MOST_COUNTED;
 
-use super::search::{Place, Sought};
+use super::scans::Scan;
+use super::search::{Kept, Place, Sought};
 use super::statement::Value;
 
 /// One thing that a filter wants of a row, in these places.
 pub(super) struct Search {
     pub(super) wants: Wanted,
     pub(super) places: &'static [Place],
+    /// What is known already.
+    pub(super) kept: Kept,
 }
 
 /// Sorts of searches, those first that cost the least to look up.
@@ -22,6 +25,24 @@ pub(super) enum Wanted {
 }
 
 impl Search {
+    /// One that nothing is known of yet.
+    pub(super) fn new(wants: Wanted, places: &'static [Place]) -> Self {
+        Self {
+            wants,
+            places,
+            kept: Kept::new(),
+        }
+    }
+
+    /// Reads of all words that [`Search::ids`] needs.
+    pub(super) fn scans(&self) -> Vec<Scan> {
+        match &self.wants {
+            Wanted::Has(_) => Vec::new(),
+            Wanted::Letters(pattern) => Sought::scans_for_letters(self.places, pattern),
+            Wanted::Lacks(either) => Sought::scan_without(either, self.places).into_iter().collect(),
+        }
+    }
+
     /// Order in which searches are tried: what is looked up at the least cost, and of that what is likely the rarest.
     pub(super) fn rank(&self) -> (u8, usize) {
         match &self.wants {
@@ -49,8 +70,8 @@ impl Search {
                 }
                 Some(statements)
             }
-            Wanted::Letters(pattern) => Some(Sought::ids_of_letters(self.places, pattern, binds)),
-            Wanted::Lacks(either) => Sought::ids_without(either, self.places, binds).map(|ids| vec![ids]),
+            Wanted::Letters(pattern) => Some(Sought::ids_of_letters(self.places, pattern, &self.kept, binds)),
+            Wanted::Lacks(either) => Sought::ids_without(either, self.places, &self.kept, binds),
         }
     }
 

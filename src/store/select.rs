@@ -161,10 +161,7 @@ impl Where {
                         let condition = Sought::letters(places, &pattern, &mut self.binds);
                         self.and_or_not(&condition, true);
                     }
-                    false => self.searches.push(Search {
-                        wants: Wanted::Letters(pattern),
-                        places,
-                    }),
+                    false => self.searches.push(Search::new(Wanted::Letters(pattern), places)),
                 }
                 continue;
             }
@@ -241,7 +238,7 @@ impl Where {
                     true => Wanted::Lacks(either),
                     false => Wanted::Has(either),
                 };
-                self.searches.push(Search { wants, places });
+                self.searches.push(Search::new(wants, places));
             }
             Is::Like(sql) => {
                 let either = either.into_iter().map(|text| self.bound(sql, contains(text)));
@@ -370,10 +367,10 @@ impl List {
         if let Some(q) = &query.q {
             match &self.words {
                 // Whole, whatever is in it.
-                Is::Text(places) => filter.searches.push(Search {
-                    wants: Wanted::Has(vec![Sought::read(q)]),
-                    places,
-                }),
+                Is::Text(places) => {
+                    let wants = Wanted::Has(vec![Sought::read(q)]);
+                    filter.searches.push(Search::new(wants, places));
+                }
                 is => filter.and_text(is, q, false),
             }
         }
@@ -456,6 +453,12 @@ impl List {
         searches.sort_by_key(Search::rank);
         let mut led = Driver::None;
         for at in 0..searches.len().min(MOST_TRIED) {
+            let scans = conn.scans();
+            for scan in searches[at].scans() {
+                if let Some(ids) = scans.ids(conn, &scan).await? {
+                    searches[at].kept.push((scan.kind, ids));
+                }
+            }
             let mut binds = Vec::new();
             let Some(ids) = searches[at].ids(conn.is_postgres(), &mut binds) else {
                 continue;

@@ -39,7 +39,7 @@ pub(super) enum To<'c> {
 }
 
 /// A value to bind. The kind is known even where it is null, since PostgreSQL asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     /// Words, names, ids.
     Text(Option<String>),

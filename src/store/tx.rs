@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use super::counted::Counted;
 use super::in_use::Held;
 use super::question::Question;
+use super::scans::Scans;
 use super::standstill::Counts;
 use super::statement::{Raw, To, sql};
 use super::trouble::Troubles;
@@ -27,6 +28,7 @@ pub struct Conn {
     /// A transaction for changes, which keeps there what is wrong.
     changes: bool,
     counted: Counted,
+    scans: Scans,
     /// Whose it is; last, so that it is told of until it is given back.
     _held: Option<Held>,
 }
@@ -44,6 +46,7 @@ impl Conn {
         link: Link,
         now: DateTime<Utc>,
         counted: Counted,
+        scans: Scans,
         troubles: Troubles,
         held: Option<Held>,
     ) -> Self {
@@ -53,6 +56,7 @@ impl Conn {
             troubles,
             changes: false,
             counted,
+            scans,
             _held: held,
         }
     }
@@ -66,6 +70,11 @@ impl Conn {
     /// Knowledge of lists that are too long to be counted.
     pub(super) fn counted(&self) -> Counted {
         self.counted.clone()
+    }
+
+    /// What is known of reads of all words.
+    pub(super) fn scans(&self) -> Scans {
+        self.scans.clone()
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {

@@ -1,7 +1,8 @@
 //! Costs of a list in a database of size: a page, and what is counted, whatever its filter and its order.
 
 use cmp_console::clock::Clock;
-use cmp_console::store::{Store, Work, certificates};
+use cmp_console::domain::reason::Reason;
+use cmp_console::store::{Store, Work, certificates, revocation};
 use cmp_console::wire::page::PageQuery;
 
 use crate::server::Database;
@@ -110,5 +111,41 @@ async fn a_list_touches_few_blocks() {
             .map(|(blocks, text)| format!("{blocks}: {text}"))
             .collect();
         assert!(dear.is_empty(), "{}", dear.join("\n"));
+    }
+}
+
+/// Upper bound for a list that was asked for before and that no index knows: what was found, and what changed since.
+const BLOCKS_AGAIN: u64 = 200;
+
+#[tokio::test]
+async fn all_words_are_read_once_for_who_asks_again_and_again() {
+    let Some(it) = sized::filled() else { return };
+    let _log = sized::LOG.lock().await;
+    measured(&it);
+    let store = Store::open(&it.url, Clock::system()).await.unwrap();
+    for filter in ["!example", "~nthng"] {
+        let asked = async || {
+            let began = it.server.log().len();
+            let query = PageQuery {
+                filter: Some(filter.to_owned()),
+                ..PageQuery::default()
+            };
+            let mut conn = store.ask(Work::of_page(&query)).await.unwrap();
+            let page = certificates::page(&mut conn, &query).await.unwrap();
+            assert_eq!(page.total, 0);
+            let log = it.server.log().split_off(began);
+            touched(&log).iter().map(|(blocks, _)| blocks).sum::<u64>()
+        };
+        let first = asked().await;
+        // Something changed meanwhile, as it does all the time.
+        let mut tx = store.begin().await.unwrap();
+        let id = it.psql("SELECT min(id) FROM certificates WHERE status = 'active' AND not_after > now() + interval '9 days'");
+        revocation::ask(&mut tx, id.trim(), Reason::Superseded)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let again = asked().await;
+        assert!(first > 1_000, "{filter}: {first}");
+        assert!(again <= BLOCKS_AGAIN, "{filter}: {again}");
     }
 }

@@ -146,7 +146,10 @@ async fn a_host_is_found_by_what_it_says_now() {
         checkin::check_in(&mut tx, &it.agent.id, &report).await.unwrap();
         tx.commit().await.unwrap();
         let host = format!("agent:{}", it.agent.hostname);
+        // Its letters in their order.
+        let letters = format!("~{}", &edge[1..]);
         for text in [
+            &letters,
             &format!("owner:{owner}"),
             &edge.to_owned(),
             &it.agent.hostname,
@@ -161,9 +164,49 @@ async fn a_host_is_found_by_what_it_says_now() {
         // An owner is no word of a certificate.
         assert!(found(&it.store, &q(owner)).await.is_empty());
         if let Some((owner, edge)) = before {
-            for text in [&format!("owner:{owner}"), edge] {
+            let letters = format!("~{}", &edge[1..]);
+            for text in [&format!("owner:{owner}"), edge, &letters] {
                 assert!(found(&it.store, &filter(text)).await.is_empty(), "{text}");
             }
         }
+    }
+}
+
+/// What all words were read for is kept: what comes, and what has changed, is found all the same.
+#[tokio::test]
+async fn what_is_asked_for_again_is_as_it_is_now() {
+    let Some(it) = Fixture::new().await else { return };
+    let make = async |n: u32, name: &str| {
+        let mut tx = it.store.begin().await.unwrap();
+        let mut new = certificate(n);
+        new.subject = format!("CN={name}");
+        new.sans = vec![name.to_owned()];
+        let id = certificates::insert(&mut tx, &new).await.unwrap().id;
+        tx.commit().await.unwrap();
+        id
+    };
+    let lacks = filter("!shop");
+    let letters = filter("~qxz");
+    assert!(found(&it.store, &lacks).await.is_empty());
+    assert!(found(&it.store, &letters).await.is_empty());
+    let with = make(1, "quux-zone.shop.example.com").await;
+    assert!(found(&it.store, &lacks).await.is_empty());
+    assert_eq!(found(&it.store, &letters).await, [with.as_str()]);
+    let without = make(2, "q-x-z.example.com").await;
+    assert_eq!(found(&it.store, &lacks).await, [without.as_str()]);
+    assert_eq!(found(&it.store, &letters).await.len(), 2);
+    // More than are kept.
+    let mut tx = it.store.begin().await.unwrap();
+    for n in 3..260 {
+        let mut new = certificate(n);
+        new.subject = format!("CN=qxz{n}.example.com");
+        new.sans = Vec::new();
+        certificates::insert(&mut tx, &new).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for (query, n) in [(&lacks, 258), (&letters, 259), (&filter("!qxz25"), 248)] {
+        let mut conn = it.store.read().await.unwrap();
+        let page = certificates::page(&mut conn, query).await.unwrap();
+        assert_eq!((page.total, page.total_is_lower_bound), (n, false), "{query:?}");
     }
 }

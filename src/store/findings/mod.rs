@@ -195,9 +195,9 @@ pub async fn unconfirmed_revocations(
 /// The database doesn't answer.
 pub async fn waiting_revocations(conn: &mut Conn) -> Result<Option<(i64, String)>, StoreError> {
     let row: Option<Waiting> = sql(
-        "SELECT j.error_message, (SELECT COUNT(*) FROM jobs o WHERE o.kind = 'revoke' \
+        "SELECT j.error_message, (SELECT COUNT(*) FROM jobs o WHERE o.agent_id IS NULL AND o.kind = 'revoke' \
            AND o.status = 'queued' AND o.error_message IS NOT NULL) AS n_waiting \
-         FROM jobs j WHERE j.kind = 'revoke' AND j.status = 'queued' AND j.error_message IS NOT NULL \
+         FROM jobs j WHERE j.agent_id IS NULL AND j.kind = 'revoke' AND j.status = 'queued' AND j.error_message IS NOT NULL \
          ORDER BY j.id LIMIT 1",
     )
     .fetch_optional(conn.raw())

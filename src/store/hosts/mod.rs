@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::counted::Counted;
 use super::question::Question;
+use super::scans::Scans;
 use super::trouble::Troubles;
 use super::tx::{Conn, Link};
 use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
@@ -258,6 +259,8 @@ impl Hosts {
             Link::Question(question),
             now,
             self.0.counted.clone(),
+            // What changes there is told to the servers.
+            Scans::default(),
             self.0.troubles.clone(),
             None,
         ))
