@@ -470,8 +470,8 @@ CREATE TABLE jobs (
     ended_at        timestamptz,
     CONSTRAINT jobs_ended_has_time CHECK ((status = 'queued') = (ended_at IS NULL))
 );
--- The queues, of the agents and of the issuer. Each is only for who names it: a search by certificate, by request or by id
--- that could use one reads all of it where it was empty when PostgreSQL last looked.
+-- The queues, of the agents and of the issuer. Each is only for who names it: a search by certificate or by request that
+-- could use one would read all of it, where it was empty when PostgreSQL last looked.
 CREATE INDEX jobs_queued_by_agent ON jobs (agent_id, id) WHERE status = 'queued' AND agent_id IS NOT NULL;
 CREATE INDEX jobs_queued_for_issuer ON jobs (id) WHERE status = 'queued' AND agent_id IS NULL;
 CREATE INDEX jobs_by_request ON jobs (request_id);

@@ -493,7 +493,7 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
     }
     sql(
         "UPDATE jobs SET next_attempt_at = NULL WHERE agent_id IS NULL AND kind = 'revoke' AND status = 'queued' \
-         AND certificate_id IN (SELECT c.id FROM certificates c WHERE c.adapter_id = $1)",
+         AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = jobs.certificate_id AND c.adapter_id = $1)",
     )
     .bind(adapter_id)
     .execute(tx.raw())

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
-use super::statement::{Json, sql};
+use super::statement::{Json, judged, sql};
 use super::{Conn, StoreError, Tx, agents, installations, issuance, keys, request_failure};
 
 /// How many jobs an agent is given at once.
@@ -331,10 +331,11 @@ pub struct Whom {
 /// The database doesn't answer.
 pub async fn whom(conn: &mut Conn, id: &str) -> Result<Option<Whom>, StoreError> {
     let now = conn.now();
-    let row: Option<Called> = sql(
+    let row: Option<Called> = sql(concat!(
         "SELECT a.address, a.reported_from, a.last_checkin, a.checkin_interval_s FROM jobs j \
-         JOIN agents a ON a.id = j.agent_id WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
-    )
+         JOIN agents a ON a.id = j.agent_id WHERE j.id = $1 AND a.status = 'active' AND ",
+        judged!("j.status = 'queued'")
+    ))
     .bind(id)
     .fetch_optional(conn.raw())
     .await

@@ -12,7 +12,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::search::{By, Place, Words};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
-use super::statement::{Json, Value, sql};
+use super::statement::{Json, Value, judged, sql};
 use super::{Conn, StoreError, Tx, agents, ban, certificate_list, holders, jobs, keys};
 
 /// Names, and what went wrong.
@@ -251,10 +251,11 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
 
 /// Lock on all requests that wait for this agent, before the agent itself: see the order in `dialect`.
 pub(super) async fn lock_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
-    sql(
-        "SELECT r.id FROM issuance_requests r WHERE r.agent_id = $1 AND r.status IN ('pending', 'issuing') \
-         ORDER BY r.id",
-    )
+    sql(concat!(
+        "SELECT r.id FROM issuance_requests r WHERE r.agent_id = $1 AND ",
+        judged!("r.status IN ('pending', 'issuing')"),
+        " ORDER BY r.id"
+    ))
     .bind(agent_id)
     .locking("r")
     .rows(tx.raw())
@@ -269,11 +270,12 @@ pub(super) async fn under_way_for(
     conn: &mut Conn,
     agent_id: &str,
 ) -> Result<(Vec<Request>, Vec<Request>), StoreError> {
-    let rows: Vec<UnderWay> = sql(
+    let rows: Vec<UnderWay> = sql(concat!(
         "SELECT r.*, CAST(CASE WHEN r.status = 'pending' AND (r.asked_ca_at IS NULL OR r.waiting_on = 'challenge') \
-         THEN 1 ELSE 0 END AS bigint) AS is_never_at_ca FROM issuance_requests r \
-         WHERE r.agent_id = $1 AND r.status IN ('pending', 'issuing') ORDER BY r.id",
-    )
+         THEN 1 ELSE 0 END AS bigint) AS is_never_at_ca FROM issuance_requests r WHERE r.agent_id = $1 AND ",
+        judged!("r.status IN ('pending', 'issuing')"),
+        " ORDER BY r.id"
+    ))
     .bind(agent_id)
     .fetch_all(conn.raw())
     .await

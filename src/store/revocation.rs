@@ -275,8 +275,8 @@ pub async fn deny_revocation(
     // Whoever tries for one tries for all: a long queue asks the CA no more often than a short one.
     sql(
         "UPDATE jobs SET error_message = $2, next_attempt_at = $3 WHERE agent_id IS NULL AND kind = 'revoke' \
-         AND status = 'queued' AND claimed_by IS NULL AND certificate_id IN (SELECT c.id FROM certificates c \
-           WHERE c.adapter_id = (SELECT d.adapter_id FROM certificates d WHERE d.id = $1))",
+         AND status = 'queued' AND claimed_by IS NULL AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = jobs.certificate_id \
+           AND c.adapter_id = (SELECT d.adapter_id FROM certificates d WHERE d.id = $1))",
     )
     .bind(id)
     .bind(told(error))

@@ -21,7 +21,8 @@ use super::{Conn, StoreError};
 const FEW: usize = 200;
 /// Upper bound for the changes between two questions; after more, all words are read again.
 const CHANGED: usize = 200;
-/// Upper bound for the time in which nobody notices what was written without telling, as by hand.
+/// Upper bound for the time in which nothing is known of a row that was written without telling: by hand, or by another
+/// server while the way that tells of it is lost and nobody has noticed.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Upper bound for those that are kept.
 const AT_MOST: u64 = 1_000;

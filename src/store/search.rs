@@ -240,10 +240,14 @@ impl Sought {
         binds: &mut Vec<Value>,
     ) -> Option<Vec<String>> {
         let words = own_words(places)?;
-        let condition = match kept.iter().any(|(kind, _)| *kind == words.kind) {
-            true => String::new(),
-            false => Self::without(either, binds),
-        };
+        // A value that no statement names is refused.
+        if kept
+            .iter()
+            .any(|(kind, ids)| *kind == words.kind && ids.is_empty())
+        {
+            return Some(Vec::new());
+        }
+        let condition = Self::without(either, binds);
         Some(
             all_words(words, &condition, "", kept, binds)
                 .into_iter()
@@ -432,8 +436,8 @@ fn has_words(Words { kind, id, .. }: Words, condition: &str) -> String {
     )
 }
 
-/// A statement that reads the words of all rows: no index knows what has no trigrams. Of what is kept it reads only that;
-/// none where that is nothing.
+/// A statement that reads the words of all rows: no index knows what has no trigrams. Of what is kept it reads only that,
+/// and judges it anew; none where that is nothing.
 fn all_words(
     words: Words,
     condition: &str,
@@ -450,7 +454,7 @@ fn all_words(
         Some(ids) if ids.is_empty() => return None,
         Some(ids) => {
             let ids: Vec<String> = ids.iter().map(|id| bind(binds, id.clone())).collect();
-            format!("w.id IN ({})", ids.join(", "))
+            format!("w.id IN ({}) AND ({condition})", ids.join(", "))
         }
         None => condition.to_owned(),
     };

@@ -21,6 +21,15 @@ pub(super) fn places(first: usize, n: usize) -> String {
     all.join(", ")
 }
 
+/// A condition that is looked at on rows which another one finds. It answers to no index: of one over few rows, or over
+/// none when PostgreSQL last looked, it would take any that may be used, and read all of it for one row.
+macro_rules! judged {
+    ($condition:literal) => {
+        concat!("CASE WHEN ", $condition, " THEN 1 ELSE 0 END = 1")
+    };
+}
+pub(super) use judged;
+
 /// A connection for one statement.
 pub(super) struct Raw<'c> {
     pub(super) to: To<'c>,

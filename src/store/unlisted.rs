@@ -9,7 +9,7 @@ use crate::domain::moment;
 
 use super::issuing::by_issuer;
 use super::row::{FromRow, Row};
-use super::statement::sql;
+use super::statement::{judged, sql};
 use super::{Conn, StoreError, Tx, audit, jobs};
 
 /// Between two times that a CA is asked once more, at first and at most.
@@ -104,12 +104,13 @@ impl FromRow for Listed {
 /// The database doesn't answer.
 pub async fn fell_out(tx: &mut Tx, id: &str, list: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sql(
+    let done = sql(concat!(
         "UPDATE certificates SET was_in_crl_at = in_crl_at, left_crl = $3, in_crl_at = NULL, in_crl_by = $2, \
            revoke_again_at = $2, \
            version = version + 1, updated_at = $2 \
-         WHERE id = $1 AND status = 'revoked' AND in_crl_at IS NOT NULL",
-    )
+         WHERE id = $1 AND ",
+        judged!("status = 'revoked' AND in_crl_at IS NOT NULL")
+    ))
     .bind(id)
     .bind(now)
     .bind(list)
@@ -144,11 +145,14 @@ pub async fn fell_out(tx: &mut Tx, id: &str, list: &str) -> Result<bool, StoreEr
 pub async fn ask_again(tx: &mut Tx, id: &str, by: DateTime<Utc>) -> Result<bool, StoreError> {
     let now = tx.now();
     let next = now + (now - by).clamp(FIRST, LONGEST);
-    // One expression: as two conditions they lead to the index of all that no CRL has, which is read for this one.
-    let done = sql("UPDATE certificates SET revoke_again_at = $2 \
-         WHERE id = $1 AND status = 'revoked' AND COALESCE(in_crl_at, without_crl_at) IS NULL \
-           AND revoke_again_at <= $3 AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = $1 \
-             AND j.kind = 'revoke' AND j.status = 'queued')")
+    let done = sql(concat!(
+        "UPDATE certificates SET revoke_again_at = $2 WHERE id = $1 AND ",
+        judged!(
+            "status = 'revoked' AND in_crl_at IS NULL AND without_crl_at IS NULL AND revoke_again_at <= $3"
+        ),
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = $1 AND j.kind = 'revoke' \
+           AND j.status = 'queued')"
+    ))
     .bind(id)
     .bind(next)
     .bind(now)
