@@ -19,10 +19,10 @@ const FILL: &str = "\
         SELECT 'req_0' || n, 'a', '[]', 'ecdsa-p256', 'adp_1', 'agt_' || '01k' || lpad((1 + n % 8200)::text, 23, '0'), \
             'denied', 'kim', now(), now() FROM generate_series(1, 24600) n; \
     ANALYZE issuance_requests; \
-    INSERT INTO issuance_requests (id, common_name, sans, key_algorithm, adapter_id, agent_id, status, requested_by, \
-            created_at, updated_at) \
+    INSERT INTO issuance_requests (id, common_name, sans, key_algorithm, adapter_id, agent_id, status, waiting_on, \
+            requested_by, created_at, updated_at) \
         SELECT 'req_1' || n, 'a', '[]', 'ecdsa-p256', 'adp_1', 'agt_' || '01k' || lpad(n::text, 23, '0'), \
-            'pending', 'kim', now(), now() FROM generate_series(1, 8000) n; \
+            'pending', 'ca', 'kim', now(), now() FROM generate_series(1, 8000) n; \
     INSERT INTO jobs (id, kind, status, agent_id, created_at, ended_at) \
         SELECT 'job_0' || n, 'install', 'done', 'agt_' || '01k' || lpad((1 + n % 8000)::text, 23, '0'), now(), now() \
         FROM generate_series(1, 4000) n; \
