@@ -63,7 +63,7 @@ impl Scan {
     }
 }
 
-/// What came of one.
+/// Outcome of one.
 enum Kept {
     Few(BTreeSet<String>),
     Many,
@@ -79,7 +79,7 @@ impl Kept {
     }
 }
 
-/// What is known of one, as of the last question.
+/// Knowledge of one, as of the last question.
 struct Known {
     kept: Kept,
     read_at: Instant,
@@ -88,7 +88,7 @@ struct Known {
 }
 
 impl Known {
-    /// The same, with what changed since. Nothing where nobody knows what did, or too much.
+    /// The same knowledge, with what changed since. None where nobody knows what did, or too much did.
     async fn caught_up(mut self, conn: &mut Conn, scan: &Scan) -> Result<Option<Self>, StoreError> {
         if self.read_at.elapsed() > KNOWN_FOR {
             return Ok(None);
@@ -129,7 +129,7 @@ fn changed(news: &mut broadcast::Receiver<Change>, kind: EntityKind) -> Option<B
     }
 }
 
-/// What is known of all of them, of a store; a clone is the same. By default nothing is: nobody tells what changes.
+/// Knowledge of all of them, of a store; a clone is the same. By default there is none: nobody tells what changes.
 #[derive(Clone)]
 pub(super) struct Scans {
     known: Cache<Scan, Arc<Mutex<Option<Known>>>>,
@@ -149,7 +149,7 @@ impl Default for Scans {
 }
 
 impl Scans {
-    /// Of a store that tells its changes here, before anybody can rely on them.
+    /// Knowledge of a store that tells its changes here, before anybody can rely on them.
     pub(super) fn told(changes: broadcast::Sender<Change>) -> Self {
         Self {
             changes: Some(changes),

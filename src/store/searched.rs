@@ -10,7 +10,7 @@ use super::statement::Value;
 pub(super) struct Search {
     pub(super) wants: Wanted,
     pub(super) places: &'static [Place],
-    /// What is known already.
+    /// Ids that are known already.
     pub(super) kept: Kept,
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Wanted {
 }
 
 impl Search {
-    /// One that nothing is known of yet.
+    /// A search that nothing is known of yet.
     pub(super) fn new(wants: Wanted, places: &'static [Place]) -> Self {
         Self {
             wants,

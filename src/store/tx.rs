@@ -72,7 +72,7 @@ impl Conn {
         self.counted.clone()
     }
 
-    /// What is known of reads of all words.
+    /// Knowledge of reads of all words.
     pub(super) fn scans(&self) -> Scans {
         self.scans.clone()
     }

@@ -172,7 +172,7 @@ async fn a_host_is_found_by_what_it_says_now() {
     }
 }
 
-/// What all words were read for is kept: what comes, and what has changed, is found all the same.
+/// Ids that all words were read for are kept: what comes, and what has changed, is found all the same.
 #[tokio::test]
 async fn what_is_asked_for_again_is_as_it_is_now() {
     let Some(it) = Fixture::new().await else { return };
