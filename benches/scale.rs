@@ -4,7 +4,8 @@
 //! `cargo bench --bench scale` fills 1,000,000 certificates, 100,000 agents, 300,000 installations, 50,000 requests and
 //! 2,000,000 audit rows (15 minutes), measures, and writes `docs/scale.md`. `SCALE_CERTS=100000`, `SCALE_AGENTS`,
 //! `SCALE_REQUESTS` and `SCALE_AUDIT` make it smaller; then the report is only printed. `SCALE_N=200` is the number of
-//! times that each is asked, `SCALE_ONLY=search` leaves out what hasn't these letters in its name.
+//! times that each is asked, `SCALE_ONLY=search` leaves out what hasn't these letters in its name. `SCALE_DATABASE=URL` asks
+//! a database that is filled already, as its owner, and keeps no report.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,7 @@
 
 #[path = "scale/ask.rs"]
 mod ask;
-#[path = "scale/audit.rs"]
+#[path = "support/audit.rs"]
 mod audit;
 #[path = "support/filled.rs"]
 mod filled;
@@ -74,20 +75,27 @@ async fn measure() {
         requests: setting("SCALE_REQUESTS", Size::FULL.requests),
         audit_rows: setting("SCALE_AUDIT", Size::FULL.audit_rows),
     };
-    let Some(database) = postgres::fresh() else {
+    let filled = std::env::var("SCALE_DATABASE").ok();
+    let own = match &filled {
+        Some(_) => None,
+        None => postgres::fresh(),
+    };
+    let Some(url) = filled.clone().or(own.as_ref().map(|it| it.url.clone())) else {
         return;
     };
-    let began = Instant::now();
-    fill(&database, &size).await;
-    println!("{size} after {:.0?}", began.elapsed());
+    if let Some(database) = &own {
+        let began = Instant::now();
+        fill(database, &size).await;
+        println!("{size} after {:.0?}", began.elapsed());
+    }
 
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(
         &dir.path().join("log"),
-        &["--database", &database.url, "--roles", "api", "--limits", "off"],
+        &["--database", &url, "--roles", "api", "--limits", "off"],
         &[("CMP_ADMIN_TOKEN", TOKEN)],
     );
-    let mut conn = PgConnection::connect(&database.url).await.unwrap();
+    let mut conn = PgConnection::connect(&url).await.unwrap();
     let sample = Sample::take(&mut conn).await;
     let asker = Asker::new(&server, TOKEN);
     let only = std::env::var("SCALE_ONLY").unwrap_or_default();
@@ -100,7 +108,7 @@ async fn measure() {
         }
     }
     server.stop();
-    if only.is_empty() && report.size == Size::FULL {
+    if only.is_empty() && report.size == Size::FULL && filled.is_none() {
         report.write();
     }
 }
@@ -139,7 +147,7 @@ async fn fill(database: &Database, size: &Size) {
             .await
             .unwrap();
     }
-    audit::fill(&mut conn, size.audit_rows).await;
+    audit::fill(&mut conn, size.audit_rows, chrono::Utc::now()).await;
     sqlx::raw_sql("VACUUM ANALYZE").execute(&mut conn).await.unwrap();
     conn.close().await.unwrap();
 }

@@ -10,6 +10,8 @@
 #[path = "support/postgres.rs"]
 mod server;
 
+#[path = "../benches/support/audit.rs"]
+mod audit_fill;
 #[path = "postgres/changes.rs"]
 mod changes;
 #[path = "../benches/support/filled.rs"]
@@ -40,5 +42,9 @@ mod searches;
 mod several;
 #[path = "postgres/sized.rs"]
 mod sized;
+#[path = "postgres/sorts.rs"]
+mod sorts;
 #[path = "postgres/statements.rs"]
 mod statements;
+#[path = "postgres/upgrade.rs"]
+mod upgrade;

@@ -15,5 +15,13 @@ mod postgres;
 #[path = "store/suite.rs"]
 mod sqlite;
 
+#[path = "../benches/support/audit.rs"]
+mod audit_fill;
+#[path = "store/every_statement.rs"]
+mod every_statement;
+#[path = "../benches/support/filled.rs"]
+mod filled;
 #[path = "store/plans.rs"]
 mod plans;
+#[path = "postgres/sized.rs"]
+mod sized;

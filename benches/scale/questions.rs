@@ -125,7 +125,7 @@ const LISTS: [List; 5] = [
     },
     List {
         path: "audit",
-        sorts: &["seq", "actor", "action", "outcome", "entity", "why"],
+        sorts: &["seq", "actor", "action", "outcome", "entity"],
         raw: "SELECT * FROM audit_logs WHERE seq < 1000 ORDER BY seq DESC LIMIT 50",
     },
 ];
@@ -167,7 +167,13 @@ pub(crate) fn all(sample: &Sample) -> Vec<Question> {
         ("certs", "by a word of many", "shop777"),
         ("certs", "by a word of all", "example"),
         ("certs", "by a word of none", "nothing-1-2"),
-        ("certs", "by a host", "host:host-777.example.com"),
+        ("certs", "by a domain", "domain:shop777.example.com"),
+        (
+            "certs",
+            "by a name that it covers",
+            "covers:www77777.shop777.example.com",
+        ),
+        ("certs", "by a host", "agent:host-777.example.com"),
         ("certs", "by letters", "~wwwshpxmpl"),
         ("certs", "by letters of none", "~qzqzq"),
         ("certs", "without a word", "!www1"),

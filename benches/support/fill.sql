@@ -21,7 +21,7 @@ INSERT INTO certificates (id, subject, sans, issuer, serial, fingerprint_sha256,
     replaced_by, pem, chain_pem, created_at, updated_at)
 SELECT 'crt_' || pg_temp.tail(n), 'CN=' || name, '["' || name || '","www.' || name || '"]',
        'CN=Example Issuing CA ' || (n % 3), serial, pg_temp.sha('crt' || n),
-       pg_temp.sha('key' || CASE WHEN :troubled AND n % 200 = 77 THEN n - 1 ELSE n END), 'ecdsa-p256',
+       pg_temp.sha('key' || CASE WHEN :troubled AND n % 2000 = 78 THEN n - 1 ELSE n END), 'ecdsa-p256',
        ends - interval '90 days', ends, CASE WHEN is_revoked THEN 'revoked' ELSE 'active' END,
        CASE WHEN is_revoked THEN 'superseded' END, CASE WHEN is_revoked THEN ends - interval '50 days' END,
        CASE WHEN is_revoked THEN ends - interval '50 days' END, CASE WHEN is_revoked THEN ends - interval '50 days' END,
@@ -52,10 +52,11 @@ FROM (SELECT n, '127.' || (1 + n / 62500) || '.' || (n / 250 % 250) || '.' || (n
 
 -- Three paths an agent, each with a certificate that is good for a while yet.
 INSERT INTO installations (id, agent_id, path, certificate_id, expected_sha256, on_disk_sha256, served_sha256,
-    checked_at, created_at, updated_at)
+    checked_at, differs_since, created_at, updated_at)
 SELECT 'ins_' || pg_temp.tail(n), 'agt_' || pg_temp.tail(1 + n % :agents), '/etc/ssl/cmp/' || (n / :agents) || '.pem', id,
        fingerprint_sha256, fingerprint_sha256,
-       CASE WHEN :troubled AND n % 3000 = 1 THEN pg_temp.sha('other' || n) ELSE fingerprint_sha256 END, now(), now() - interval '20 days',
+       CASE WHEN :troubled AND n % 3000 = 1 THEN pg_temp.sha('other' || n) ELSE fingerprint_sha256 END, now(),
+       CASE WHEN :troubled AND n % 3000 = 1 THEN now() - interval '1 day' END, now() - interval '20 days',
        now() - interval '20 days'
 FROM (SELECT id, fingerprint_sha256, row_number() OVER (ORDER BY id) - 1 AS n FROM certificates
       WHERE not_after > now() + interval '40 days' AND id LIKE 'crt_01k%'
@@ -91,6 +92,19 @@ ON CONFLICT (id) DO NOTHING;
 ALTER INDEX certificate_words_by_trigram SET (fastupdate = off);
 
 INSERT INTO certificate_states SELECT * FROM certificate_states_due ON CONFLICT (id) DO NOTHING;
+
+-- What an upgrade makes out of an older schema isn't there yet.
+DO $$ BEGIN
+    IF to_regclass('certificate_names') IS NOT NULL THEN
+        INSERT INTO certificate_names (name, id)
+        SELECT n.name, c.id FROM certificates c CROSS JOIN LATERAL certificate_names_of(c.subject, c.sans) n (name)
+        ON CONFLICT DO NOTHING;
+        INSERT INTO shared_keys (spki_sha256) SELECT spki_sha256 FROM certificates GROUP BY 1 HAVING COUNT(*) > 1
+        ON CONFLICT DO NOTHING;
+        UPDATE agent_places p SET n_installations = i.n
+        FROM (SELECT agent_id, COUNT(*) AS n FROM installations GROUP BY agent_id) i WHERE i.agent_id = p.id;
+    END IF;
+END $$;
 
 ALTER TABLE certificates ENABLE TRIGGER ALL;
 ALTER TABLE installations ENABLE TRIGGER ALL;

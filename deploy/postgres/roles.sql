@@ -40,23 +40,24 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM cmp_server, cmp_console;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, tokens,
-    idempotency, clocks_off, workers, runs, run_steps, agent_words,
-    certificate_words, certificate_states, request_words
+    idempotency, clocks_off, workers, runs, run_steps, agent_words, certificate_words, certificate_states, request_words
 TO cmp_server;
-GRANT SELECT ON certificate_states_due TO cmp_server;
-GRANT EXECUTE ON FUNCTION certificate_states_keep(text[]) TO cmp_server;
+-- Their triggers write the tables among these, as their owner.
+GRANT SELECT ON certificate_states_due, agent_places, certificate_names, shared_keys, audit_words TO cmp_server;
+GRANT EXECUTE ON FUNCTION certificate_states_keep(text[]), json_each(text) TO cmp_server;
 -- No UPDATE, DELETE or TRUNCATE; its months' partitions are reached through it only.
 GRANT SELECT, INSERT ON audit_logs TO cmp_server;
 -- The chain's head is moved by the trigger, and partitions are made by the function, as their owner.
-GRANT SELECT ON audit_head, _sqlx_migrations TO cmp_server;
+GRANT SELECT ON audit_head, _sqlx_migrations, schema_steps TO cmp_server;
 GRANT EXECUTE ON FUNCTION audit_head_hold(), audit_logs_make_partitions(timestamptz, integer) TO cmp_server;
 
 -- Neither the hashes in `tokens` nor `idempotency` (answers as they were given).
 GRANT SELECT ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, clocks_off, workers,
-    runs, run_steps, audit_logs, audit_head, agent_words, certificate_words, certificate_states,
-    request_words, _sqlx_migrations
+    runs, run_steps, audit_logs, audit_head, agent_words, agent_places, certificate_words, certificate_names,
+    certificate_states, request_words, shared_keys, audit_words, _sqlx_migrations, schema_steps
 TO cmp_console;
+GRANT EXECUTE ON FUNCTION json_each(text) TO cmp_console;
 -- Knowledge that an agent has a token at all.
 GRANT SELECT (agent_id, purpose, expires_at, revoked_at) ON tokens TO cmp_console;
 

@@ -13,13 +13,15 @@ use crate::wire::page::{Page, PageQuery};
 use super::in_use_sql::{has_no_token, in_use, without_token};
 use super::row::{FromRow, Row, list, word};
 use super::search::{By, Place, Words};
-use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::select::{Beside, Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, certificate_list};
 
+/// Agents, and the number of their installations.
+const FROM: &str = "agents a JOIN agent_places p ON p.id = a.id";
+
 const COLUMNS: &str = concat!(
-    "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations, \
-     CAST(CASE WHEN ",
+    "a.*, p.n_installations, CAST(CASE WHEN ",
     has_no_token!("a.id"),
     " THEN 1 ELSE 0 END AS bigint) AS has_no_token"
 );
@@ -28,7 +30,7 @@ const COLUMNS: &str = concat!(
 pub(super) const WORDS: Words = Words {
     kind: EntityKind::Agent,
     from: "agents a",
-    id: "a.id",
+    are_of: "w.id = a.id",
 };
 
 /// The agents that have a certificate `c` of which something holds, in use in one of its three ways.
@@ -37,9 +39,9 @@ const fn holding(by: By, ids: &'static [&'static str]) -> Place {
         by,
         ids,
         row: concat!(
-            "EXISTS (SELECT 1 FROM installations i JOIN certificates c ON ",
+            "COALESCE((SELECT 1 FROM installations i JOIN certificates c ON ",
             in_use!(),
-            " WHERE i.agent_id = a.id AND ?if)"
+            " WHERE i.agent_id = a.id AND ?if LIMIT 1), 0) = 1"
         ),
     }
 }
@@ -71,8 +73,13 @@ const OWN: &[&str] = &["SELECT a.id FROM agents a WHERE ?if"];
 
 pub(super) const LIST: List = List {
     columns: COLUMNS,
-    from: "agents a",
-    beside: None,
+    from: FROM,
+    beside: Some(Beside {
+        from: "agent_places p",
+        columns: "p.",
+        id: "p.id",
+        others: "a.",
+    }),
     id: "a.id",
     number_as_id: false,
     sorts: &[
@@ -100,12 +107,13 @@ pub(super) const LIST: List = List {
         },
         SortColumn {
             name: "installations",
-            sql: "(SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id)",
+            sql: "p.n_installations",
             sorts: Sorts::Number,
         },
         SortColumn {
             name: "address",
-            sql: "a.address",
+            // With the collation of the other, which is "C"; it is there always.
+            sql: "COALESCE(a.address, a.hostname)",
             sorts: Sorts::Text,
         },
         SortColumn {
@@ -124,6 +132,7 @@ pub(super) const LIST: List = List {
             sorts: Sorts::Text,
         },
     ],
+    unsorted: &[],
     default_sort: "hostname",
     words: Is::Text(&[
         Place::own(By::Words(WORDS), &["?words"]),
@@ -259,7 +268,7 @@ pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Agent>, StoreError> {
     let row: Option<Wrapped> = sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM agents a WHERE a.id = $1"
+        "SELECT {COLUMNS} FROM {FROM} WHERE a.id = $1"
     )))
     .bind(id)
     .fetch_optional(conn.raw())
@@ -286,7 +295,7 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<Agent, StoreError> {
 /// There is no such agent, or the database doesn't answer.
 pub async fn lock(tx: &mut Tx, id: &str) -> Result<Agent, StoreError> {
     let row: Option<Wrapped> = sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM agents a WHERE a.id = $1"
+        "SELECT {COLUMNS} FROM {FROM} WHERE a.id = $1"
     )))
     .bind(id)
     .locking("a")

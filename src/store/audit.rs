@@ -8,10 +8,10 @@ use crate::domain::id::EntityKind;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
-use super::search::{By, Place, of_kind};
+use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, Named, SortColumn, Sorts, Where};
 use super::statement::{Raw, Value, sql};
-use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, requests};
+use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, request_list};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -48,6 +48,18 @@ const OF_ID: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE ?if"];
 /// Rows about things that are found by their words.
 const OF_WORDS: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE l.entity_id IN (?words)"];
 
+/// Who, what, outcome, ticket, reason and detail of a row.
+const WORDS: Words = Words {
+    kind: EntityKind::Audit,
+    from: "audit_logs",
+    are_of: "w.id = audit_logs.seq AND w.timestamp = audit_logs.timestamp",
+};
+
+/// Rows with a text in this column, which is one of the words.
+const fn in_words(column: &'static str) -> Place {
+    Place::own(By::Part(WORDS, column), &["?words"])
+}
+
 /// Rows about a thing with this prefix in its id.
 const fn with_prefix(prefix: &'static str) -> Place {
     Place::own(By::Id("entity_id", prefix), OF_ID)
@@ -67,7 +79,7 @@ const ENTITY: &[Place] = &[
         row: "COALESCE((SELECT 1 FROM agents a WHERE a.id = entity_id AND ?if), 0) = 1",
     },
     Place {
-        by: By::Words(requests::WORDS),
+        by: By::Words(request_list::WORDS),
         ids: OF_WORDS,
         row: "COALESCE((SELECT 1 FROM issuance_requests r WHERE r.id = entity_id AND ?if), 0) = 1",
     },
@@ -127,21 +139,24 @@ pub(super) const LIST: List = List {
             sql: "entity_id",
             sorts: Sorts::Text,
         },
-        SortColumn {
-            name: "why",
-            sql: "COALESCE(reason, detail, '')",
-            sorts: Sorts::Text,
-        },
     ],
+    unsorted: &[(
+        "why",
+        "reasons are of any length, which no index holds; look for a word of one",
+    )],
     default_sort: "-seq",
-    words: Is::Like(
-        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(detail, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
-            OR action = 'run' AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
-              OR outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
-              OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-              OR outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
-              OR outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
-    ),
+    words: Is::Text(&[
+        Place::own(By::Words(WORDS), &["?words"]),
+        Place::own(By::Hash("entity_id"), OF_ID),
+        with_prefix("crt_"),
+        with_prefix("agt_"),
+        with_prefix("req_"),
+        with_prefix("ins_"),
+        with_prefix("run_"),
+        with_prefix("job_"),
+        with_prefix("adp_"),
+        with_prefix("tok_"),
+    ]),
     fields: &[
         Field {
             name: "entity",
@@ -149,11 +164,11 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "actor",
-            is: Is::Like("LOWER(actor) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[in_words("LOWER(actor)")]),
         },
         Field {
             name: "action",
-            is: Is::Like("LOWER(action) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[in_words("LOWER(action)")]),
         },
         Field {
             name: "outcome",
@@ -171,11 +186,11 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "ticket",
-            is: Is::Like("LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[in_words("LOWER(COALESCE(ticket, ''))")]),
         },
         Field {
             name: "run",
-            is: Is::Like("LOWER(COALESCE(run_id, '')) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(By::Id("run_id", "run_"), OF_ID)]),
         },
     ],
     parameters: &["q", "entity"],

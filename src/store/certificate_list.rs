@@ -4,6 +4,7 @@ use crate::domain::id::EntityKind;
 
 use super::agents;
 use super::in_use_sql::reissuable;
+use super::names::NameIs;
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Beside, Field, Is, List, Named, SortColumn, Sorts};
 
@@ -105,10 +106,15 @@ const ON_HOSTS: &str = concat!(
 pub(super) const WORDS: Words = Words {
     kind: EntityKind::Certificate,
     from: "certificates c",
-    id: "c.id",
+    are_of: "w.id = c.id",
 };
 /// The certificates of which something holds by itself.
 const OWN: &[&str] = &["SELECT c.id FROM certificates c WHERE ?if"];
+
+/// Certificates with a name that stands so to what is looked for.
+const fn named(is: NameIs) -> Place {
+    Place::own(By::Name(is), &["SELECT n.id FROM certificate_names n WHERE ?if"])
+}
 
 /// Hosts that a certificate is in use on: the agents `a` of which something holds.
 const fn on_hosts(by: By) -> Place {
@@ -196,6 +202,7 @@ pub(super) const LIST: List = List {
             sorts: Sorts::Text,
         },
     ],
+    unsorted: &[],
     default_sort: "not_after",
     words: Is::Text(&[
         Place {
@@ -228,6 +235,8 @@ pub(super) const LIST: List = List {
             ids: OWN,
             row: "?if",
         },
+        // The whole name of a host finds the wildcard that covers it, too.
+        named(NameIs::Wildcard),
         on_hosts(By::Part(
             agents::WORDS,
             "LOWER(a.hostname || ' ' || COALESCE(a.tls_address, ''))",
@@ -344,6 +353,14 @@ pub(super) const LIST: List = List {
                     row: "?if",
                 },
             ]),
+        },
+        Field {
+            name: "domain",
+            is: Is::Text(&[named(NameIs::It), named(NameIs::Beneath)]),
+        },
+        Field {
+            name: "covers",
+            is: Is::Text(&[named(NameIs::It), named(NameIs::Wildcard)]),
         },
     ],
     parameters: &["q", "status", "expires_before", "spki", "agent"],

@@ -21,6 +21,15 @@ pub(super) struct Counted(Cache<Asked, ()>);
 pub(super) struct Asked(&'static str, PageQuery);
 
 impl Asked {
+    /// Of one search by itself: what looks for it, with its values.
+    pub(super) fn of_search(doing: &'static str, looks: &str) -> Self {
+        let query = PageQuery {
+            q: Some(looks.to_owned()),
+            ..PageQuery::default()
+        };
+        Self(doing, query)
+    }
+
     /// Of a query, whatever its order and its page.
     pub(super) fn of(doing: &'static str, query: &PageQuery) -> Self {
         let query = PageQuery {

@@ -9,20 +9,6 @@ macro_rules! in_use {
     };
 }
 
-/// The places `i` where another certificate `c` is in use than is expected there, each once: what an agent found served
-/// or on disk.
-macro_rules! elsewhere {
-    () => {
-        "(SELECT i.id AS place_id, f.id AS found_id FROM installations i \
-            JOIN certificates f ON f.fingerprint_sha256 = i.served_sha256 \
-            WHERE i.served_sha256 <> i.expected_sha256 \
-          UNION SELECT i.id AS place_id, f.id AS found_id FROM installations i \
-            JOIN certificates f ON f.fingerprint_sha256 = i.on_disk_sha256 \
-            WHERE i.on_disk_sha256 <> i.expected_sha256) e \
-         JOIN installations i ON i.id = e.place_id JOIN certificates c ON c.id = e.found_id"
-    };
-}
-
 /// Number of places for which a reissue of the certificate `c` would make a request: where it is expected, or belongs
 /// since its installation failed, on an agent that isn't banned, without such a request under way.
 macro_rules! reissuable {
@@ -49,15 +35,14 @@ macro_rules! of_agents {
 }
 
 /// The agent with this id had tokens, and each was taken back, as after a ban: it can't check in until it enrols again.
-/// An agent's tokens end in no other way.
+/// An agent's tokens end in no other way. As a value it is looked up agent by agent: for EXISTS PostgreSQL may read all
+/// tokens first.
 macro_rules! has_no_token {
     ($agent:literal) => {
         concat!(
-            "(EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = ",
+            "(COALESCE((SELECT MAX(CASE WHEN t.revoked_at IS NULL THEN 2 ELSE 1 END) FROM tokens t WHERE t.agent_id = ",
             $agent,
-            " AND t.purpose = 'bearer') AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = ",
-            $agent,
-            " AND t.purpose = 'bearer' AND t.revoked_at IS NULL))"
+            " AND t.purpose = 'bearer'), 0) = 1)"
         )
     };
 }
@@ -71,4 +56,4 @@ macro_rules! without_token {
     };
 }
 
-pub(super) use {elsewhere, has_no_token, in_use, of_agents, reissuable, without_token};
+pub(super) use {has_no_token, in_use, of_agents, reissuable, without_token};

@@ -72,6 +72,7 @@ const LIST: List = List {
             sorts: Sorts::Text,
         },
     ],
+    unsorted: &[],
     default_sort: "-created_at",
     words: Is::Text(&[
         Place::own(By::Hash("k.spki_sha256"), OWN),

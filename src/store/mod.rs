@@ -46,6 +46,7 @@ pub mod keys;
 pub mod known_crl;
 mod lead;
 mod locked;
+mod names;
 mod news;
 mod only_reads;
 pub mod orders;
@@ -55,6 +56,7 @@ mod reach;
 pub mod read;
 pub mod renewals;
 mod request_failure;
+mod request_list;
 pub mod requests;
 pub mod revocation;
 mod row;
@@ -73,6 +75,7 @@ pub mod trends;
 mod trouble;
 mod tx;
 pub mod unlisted;
+mod ways;
 mod window;
 pub mod without_crl;
 pub mod workers;
@@ -95,6 +98,7 @@ pub use apart::apart;
 pub use error::StoreError;
 pub use lead::Lead;
 pub use pools::{Kind, Work};
+pub use schema::{Progress, Upgrading};
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
@@ -163,6 +167,14 @@ impl Store {
     /// The database can't be opened, its schema is newer than this program, or it has to be changed and
     /// this account may not.
     pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+        Self::open_telling(url, clock, &Upgrading::default()).await
+    }
+
+    /// As [`Store::open`]; how far the schema is brought up to date is told meanwhile.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_telling(url: &str, clock: Clock, upgrading: &Upgrading) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open {
             url: address::redacted(url),
             source,
@@ -174,7 +186,7 @@ impl Store {
         let mut troubles = trouble::Troubles::default();
         let pools = if address::is_postgres(url) {
             let ways = dialect::postgres::open(url, &troubles).await.map_err(failed)?;
-            schema::bring_up_postgres(&ways.writer, url).await?;
+            schema::bring_up_postgres(&ways.writer, url, upgrading).await?;
             let mut conn = ways.writer.acquire().await.map_err(failed)?;
             if let Some(follows) = dialect::postgres::upstream(&mut conn).await.map_err(failed)? {
                 return Err(StoreError::Replica {
@@ -192,7 +204,7 @@ impl Store {
             Pools::Postgres(Arc::new(ways))
         } else {
             let ways = dialect::sqlite::open(url).await.map_err(failed)?;
-            schema::bring_up_sqlite(&ways.writer, url).await?;
+            schema::bring_up_sqlite(&ways.writer, url, upgrading).await?;
             let file = ways.writer.connect_options().get_filename().to_owned();
             troubles = troubles.with_locks(locked::Holders::File(file));
             Pools::Sqlite(Arc::new(ways))

@@ -25,6 +25,7 @@ const LIST: List = List {
         sql: "r.started_at",
         sorts: Sorts::Time,
     }],
+    unsorted: &[],
     default_sort: "-started_at",
     words: Is::Text(&[Place::own(
         By::Id("r.id", "run_"),

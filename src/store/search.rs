@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::domain::clue::{Clue, readings};
 use crate::domain::id::EntityKind;
 
+use super::names::NameIs;
 use super::scans::Scan;
 use super::statement::Value;
 
@@ -63,8 +64,19 @@ impl Place {
         Self { by, ids, row: "?if" }
     }
 
-    /// The statements that give ids, by this condition or statement.
+    /// The statements that give ids, by this condition or statement. Words that several need are looked up once.
     fn ids_where(&self, condition: &str) -> Vec<String> {
+        if self.ids.len() > 1 && self.ids.iter().all(|ids| ids.contains("?words")) {
+            let each = self
+                .ids
+                .iter()
+                .map(|ids| ids.replace("?words", "SELECT y.id FROM found y"));
+            let each: Vec<String> = each.collect();
+            return vec![format!(
+                "SELECT z.id FROM (WITH found AS MATERIALIZED ({condition}) {}) z",
+                each.join(" UNION ALL ")
+            )];
+        }
         let statement = |ids: &&str| ids.replace("?words", condition).replace("?if", condition);
         self.ids.iter().map(statement).collect()
     }
@@ -85,6 +97,8 @@ pub(super) enum By {
     Serial(&'static str),
     /// It is the beginning of this id, which begins with the second.
     Id(&'static str, &'static str),
+    /// It is, whole, a name of a certificate `c`, in one of these ways.
+    Name(NameIs),
 }
 
 /// A table of words, `agent_words` and its like, with its index.
@@ -94,8 +108,15 @@ pub(super) struct Words {
     pub(super) kind: EntityKind,
     /// The table whose rows they are about, with an alias.
     pub(super) from: &'static str,
-    /// Its column with the id.
-    pub(super) id: &'static str,
+    /// The condition that the words `w` are about one of its rows.
+    pub(super) are_of: &'static str,
+}
+
+impl Words {
+    /// Whether all of them are read where no index knows what is looked for. The audit trail's have no end.
+    fn may_be_read_whole(self) -> bool {
+        self.kind != EntityKind::Audit
+    }
 }
 
 /// A text that was typed, in lower case, and all that it may be.
@@ -159,7 +180,7 @@ impl Sought {
             let condition = match place.by {
                 By::Words(words) => has_words(words, &like("w.words", &at)),
                 By::Part(_, column) | By::Kind(column) => like(column, &at),
-                By::Hash(_) | By::Serial(_) | By::Id(..) => return None,
+                By::Hash(_) | By::Serial(_) | By::Id(..) | By::Name(_) => return None,
             };
             Some(place.row.replace("?if", &condition))
         });
@@ -206,7 +227,7 @@ impl Sought {
                     all_words(words, &words_have(pattern, at), &and, kept, binds)
                 }
                 By::Kind(_) => Some(like("LOWER(kind.value)", at)),
-                By::Hash(_) | By::Serial(_) | By::Id(..) => None,
+                By::Hash(_) | By::Serial(_) | By::Id(..) | By::Name(_) => None,
             };
             condition.map_or_else(Vec::new, |condition| place.ids_where(&condition))
         });
@@ -280,6 +301,7 @@ impl Sought {
                 By::Words(words) => Some(self.of_words(words, None, postgres, binds)?),
                 By::Part(words, column) => Some(self.of_words(words, Some(column), postgres, binds)?),
                 By::Kind(_) => Some(like("LOWER(kind.value)", &bind(binds, contains(&self.text)))),
+                By::Name(is) => self.name().and_then(|name| is.in_names(name, binds)),
                 _ => self.condition(place.by, binds),
             };
             let Some(condition) = condition else { continue };
@@ -328,7 +350,14 @@ impl Sought {
                 (!places.is_empty()).then(|| format!("{column} IN ({})", places.join(", ")))
             }
             By::Id(column, prefix) => self.is_id(column, prefix, binds),
+            By::Name(is) => is.in_certificate(self.name()?, binds),
         }
+    }
+
+    /// As a name, where it can be one.
+    fn name(&self) -> Option<&str> {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | ':');
+        (!self.text.is_empty() && self.text.chars().all(in_name)).then_some(self.text.as_str())
     }
 
     /// The condition that it is an id in a column, or its beginning.
@@ -423,16 +452,16 @@ pub(super) fn literally(text: &str) -> String {
     })
 }
 
-fn like(column: &str, at: &str) -> String {
+pub(super) fn like(column: &str, at: &str) -> String {
     format!("{column} LIKE {at} ESCAPE '\\'")
 }
 
 /// The condition that something holds of the words of a row. As a value it is looked up row by row: PostgreSQL would
 /// rather read all words before the first row.
-fn has_words(Words { kind, id, .. }: Words, condition: &str) -> String {
+fn has_words(Words { kind, are_of, .. }: Words, condition: &str) -> String {
     let of = kind.word();
     format!(
-        "COALESCE((SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {of}_words w WHERE w.id = {id}), 0) = 1"
+        "COALESCE((SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {of}_words w WHERE {are_of}), 0) = 1"
     )
 }
 
@@ -461,12 +490,26 @@ fn all_words(
     Some(format!("SELECT w.id FROM {of}_words w WHERE {condition}{and}"))
 }
 
-/// The words that the rows themselves have.
+/// The words that the rows themselves have, where all of them may be read.
 fn own_words(places: &[Place]) -> Option<Words> {
     places.iter().find_map(|place| match place.by {
-        By::Words(words) if place.row == "?if" => Some(words),
+        By::Words(words) if place.row == "?if" && words.may_be_read_whole() => Some(words),
         _ => None,
     })
+}
+
+/// Reason that letters in their order, whatever is between them, can't be looked for in these places.
+pub(super) fn takes_no_letters(places: &[Place]) -> Option<&'static str> {
+    let is_endless =
+        |place: &Place| matches!(place.by, By::Words(it) | By::Part(it, _) if !it.may_be_read_whole());
+    if places.iter().any(is_endless) {
+        return Some("the audit trail has no end, and no index knows them");
+    }
+    let is_name = |place: &Place| matches!(place.by, By::Name(_));
+    places
+        .iter()
+        .all(is_name)
+        .then_some("a whole name is wanted here")
 }
 
 /// The condition that the words `w` have letters in their order: which letters is looked at first, and only then the
@@ -486,12 +529,17 @@ fn letters_in(pattern: &str) -> u32 {
 }
 
 /// One more condition, on the row that the words `w` are about. Row by row of those: no plan begins with the table.
-fn of_row(Words { from, id, .. }: Words, condition: &str) -> String {
-    format!(" AND (SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {from} WHERE {id} = w.id) = 1")
+fn of_row(words: Words, condition: &str) -> String {
+    let Words { from, are_of, .. } = words;
+    // The trail's words are rows of it, with its columns.
+    if words.kind == EntityKind::Audit {
+        return format!(" AND ({condition})");
+    }
+    format!(" AND (SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {from} WHERE {are_of}) = 1")
 }
 
 /// The place of one more value.
-fn bind(binds: &mut Vec<Value>, value: String) -> String {
+pub(super) fn bind(binds: &mut Vec<Value>, value: String) -> String {
     binds.push(Value::from(value));
     format!("${}", binds.len())
 }

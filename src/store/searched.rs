@@ -89,9 +89,17 @@ impl Search {
     }
 }
 
+/// So many ids are brought here and put into the next statement, instead of being looked for twice.
+pub(super) const FEW: i64 = 2_000;
+
 /// The ids that these statements give, of more than are counted not all.
 pub(super) fn bounded(ids: &[String], union: &str) -> String {
-    let limit = MOST_COUNTED + 1;
+    bounded_by(MOST_COUNTED, ids, union)
+}
+
+/// The same for more than `most`.
+pub(super) fn bounded_by(most: i64, ids: &[String], union: &str) -> String {
+    let limit = most + 1;
     let each = ids
         .iter()
         .map(|ids| format!("SELECT * FROM ({ids} LIMIT {limit}) b"));
@@ -103,8 +111,8 @@ pub(super) fn bounded(ids: &[String], union: &str) -> String {
 pub(super) enum Driver {
     /// There are none.
     Nothing,
-    /// This search's ids.
-    By(Search),
+    /// This search's ids, which are these where they are few.
+    By(Search, Option<Vec<String>>),
     /// The order of the list: nothing that was searched for is known to be rare.
     None,
     /// The order of the list, where of something there are more than are counted.

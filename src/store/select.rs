@@ -3,23 +3,20 @@
 //! Text of a statement comes only from constants in this folder; whatever a caller said is bound.
 
 use chrono::{DateTime, Duration, Utc};
-use sqlx::AssertSqlSafe;
 
+use crate::domain::told::cut;
 use crate::problem::Problem;
 use crate::wire::filter::{Filter, Wants};
-use crate::wire::page::{MOST_COUNTED, Page, PageQuery};
+use crate::wire::page::{MOST_COUNTED, MOST_JUDGED, Page, PageQuery};
 
 use super::counted::Asked;
 use super::cursor::Cursor;
-use super::row::{FromRow, Row};
-use super::search::{Place, Sought, literally};
-use super::searched::{Driver, Search, Wanted, bounded};
-use super::statement::{Value, sql};
+use super::row::FromRow;
+use super::search::{Place, Sought, literally, takes_no_letters};
+use super::searched::{Driver, Search, Wanted};
+use super::statement::Value;
 use super::window::{Direction, Window, cursor_of};
 use super::{Conn, StoreError};
-
-/// As many of the things that are searched for at once are tried, whether they are rare.
-const MOST_TRIED: usize = 3;
 
 /// What ends within this time is soon to end, as the screens call it.
 const SOON: Duration = Duration::days(30);
@@ -56,6 +53,8 @@ pub(super) struct List {
     pub(super) number_as_id: bool,
     /// What can be sorted by; the first is the default.
     pub(super) sorts: &'static [SortColumn],
+    /// Columns on screen that it can't be sorted by, each with the reason.
+    pub(super) unsorted: &'static [(&'static str, &'static str)],
     /// `-` when the default is descending.
     pub(super) default_sort: &'static str,
     /// Places that a word of a filter is looked for in.
@@ -128,8 +127,8 @@ impl Named {
 /// Conditions, joined by AND.
 #[derive(Default)]
 pub(super) struct Where {
-    text: String,
-    binds: Vec<Value>,
+    pub(super) text: String,
+    pub(super) binds: Vec<Value>,
     /// Searches, each for one of several texts: a condition is made of it where no index finds it.
     searches: Vec<Search>,
 }
@@ -155,6 +154,13 @@ impl Where {
                 continue;
             }
             if let (Is::Text(places), Wants::Letters(text)) = (is, &term.wants) {
+                if let Some(why) = takes_no_letters(places) {
+                    return Err(Problem::bad_input(format!(
+                        "`~{}`: letters in any distance can't be looked for: {why}",
+                        cut(text, 60)
+                    ))
+                    .hint("give the word as it is written, without `~`"));
+                }
                 let pattern = contains_letters(text);
                 match term.not {
                     true => {
@@ -279,7 +285,7 @@ impl Where {
         self.push(condition);
     }
 
-    fn push(&mut self, condition: &str) {
+    pub(super) fn push(&mut self, condition: &str) {
         self.text.push_str(if self.text.is_empty() {
             " WHERE ("
         } else {
@@ -343,7 +349,9 @@ impl List {
             .map(|column| (column, direction))
             .ok_or_else(|| {
                 let names: Vec<&str> = self.sorts.iter().map(|column| column.name).collect();
-                Problem::bad_input(format!("this list can't be sorted by `{sort}`")).hint(format!(
+                let why = self.unsorted.iter().find(|(column, _)| *column == name);
+                let why = why.map_or(String::new(), |(_, why)| format!(": {why}"));
+                Problem::bad_input(format!("this list can't be sorted by `{sort}`{why}")).hint(format!(
                     "allowed: {}; with `-` in front for descending",
                     names.join(", ")
                 ))
@@ -390,7 +398,8 @@ impl List {
         window.check()?;
         // A total that was counted already isn't counted again.
         let (counted, asked) = (conn.counted(), Asked::of(self.doing, query));
-        let mut known = counted.is_beyond(&asked).await.then_some(MOST_COUNTED + 1);
+        let mut is_known = counted.is_beyond(&asked).await;
+        let mut is_all = false;
         let driver = match self.driver(conn, &mut filter.searches).await? {
             Driver::Nothing => {
                 return Ok(Page {
@@ -400,29 +409,37 @@ impl List {
                     total_is_lower_bound: false,
                 });
             }
-            Driver::By(search) => {
+            Driver::By(search, hits) => {
                 if !search.is_exact() {
                     let condition = search.row(&mut filter.binds);
                     filter.push(&condition);
                 }
-                Some(search)
+                Some((search, hits))
             }
             Driver::None => None,
             Driver::Many => {
-                let is_all = filter.text.is_empty() && filter.searches.len() == 1;
-                known = known.or(is_all.then_some(MOST_COUNTED + 1));
+                is_all = filter.text.is_empty() && filter.searches.len() == 1;
+                is_known |= is_all;
                 None
             }
+        };
+        let is_judged = !filter.searches.is_empty() || filter.text.contains("(SELECT ");
+        let most = match is_judged && !is_all {
+            true => MOST_JUDGED,
+            false => MOST_COUNTED,
         };
         for search in std::mem::take(&mut filter.searches) {
             let condition = search.row(&mut filter.binds);
             filter.push(&condition);
         }
-        let (mut rows, total) = match driver {
-            Some(search) => self.found(conn, filter, &search, window).await?,
-            None => self.walked(conn, filter, window, known).await?,
+        let (mut rows, total, is_least) = match driver {
+            Some((search, hits)) => {
+                let (rows, n) = self.found(conn, filter, &search, hits, window).await?;
+                (rows, n, false)
+            }
+            None => self.walked(conn, filter, window, (most, is_known)).await?,
         };
-        if total > MOST_COUNTED && known.is_none() {
+        if is_least && !is_known {
             counted.keep_beyond(asked).await;
         }
         let more = rows.len() > limit as usize;
@@ -443,160 +460,15 @@ impl List {
         Ok(Page {
             items,
             next,
-            total: total.min(MOST_COUNTED),
-            total_is_lower_bound: total > MOST_COUNTED,
+            total,
+            total_is_lower_bound: is_least,
         })
-    }
-
-    /// The search that leads to the rows: the first, by how much they tell, that leaves few of them.
-    async fn driver(&self, conn: &mut Conn, searches: &mut Vec<Search>) -> Result<Driver, StoreError> {
-        searches.sort_by_key(Search::rank);
-        let mut led = Driver::None;
-        for at in 0..searches.len().min(MOST_TRIED) {
-            let scans = conn.scans();
-            for scan in searches[at].scans() {
-                if let Some(ids) = scans.ids(conn, &scan).await? {
-                    searches[at].kept.push((scan.kind, ids));
-                }
-            }
-            let mut binds = Vec::new();
-            let Some(ids) = searches[at].ids(conn.is_postgres(), &mut binds) else {
-                continue;
-            };
-            if ids.is_empty() {
-                return Ok(Driver::Nothing);
-            }
-            // Of many it is enough to know that: the first of them end the question.
-            let text = format!(
-                "SELECT COUNT(*), COUNT(DISTINCT id) FROM ({}) h",
-                bounded(&ids, " UNION ALL ")
-            );
-            let (n, n_distinct): (i64, i64) = sql(AssertSqlSafe(text))
-                .bind_all(binds)
-                .fetch_one(conn.raw())
-                .await
-                .map_err(StoreError::because(self.doing))?;
-            match n {
-                0 => return Ok(Driver::Nothing),
-                n if n <= MOST_COUNTED => return Ok(Driver::By(searches.remove(at))),
-                _ if searches[at].is_exact() && n_distinct > MOST_COUNTED => led = Driver::Many,
-                _ => {}
-            }
-        }
-        Ok(led)
-    }
-
-    /// The rows that a search leads to, by their ids, as far as the other conditions hold, and how many there are. They
-    /// are put together before they are sorted: in the order of an index they would be looked for among all rows.
-    async fn found(
-        &self,
-        conn: &mut Conn,
-        mut filter: Where,
-        search: &Search,
-        window: Window,
-    ) -> Result<(Vec<Row>, i64), StoreError> {
-        let ids = search
-            .ids(conn.is_postgres(), &mut filter.binds)
-            .unwrap_or_default();
-        let (from, id, columns, by_what) = (self.from, self.id, self.columns, window.column.sql);
-        let (condition, hits) = (&filter.text, bounded(&ids, " UNION "));
-        let and = match condition.is_empty() {
-            true => "WHERE",
-            false => "AND",
-        };
-        // Never null where there is a row. As a value of its own it is looked up id by id, whatever plan is made.
-        let kept = format!(
-            "WITH hits AS MATERIALIZED ({hits}), kept AS MATERIALIZED (SELECT hits.id AS kept_id, \
-             (SELECT {by_what} FROM {from}{condition} {and} {id} = hits.id) AS kept_by FROM hits), \
-             all_kept AS (SELECT kept_id, kept_by FROM kept WHERE kept_by IS NOT NULL)"
-        );
-        let n_binds = filter.binds.len();
-        let after = window.after("kept_by", "kept_id", self.number_as_id, &mut filter.binds);
-        let after = after.map(|it| format!(" WHERE {it}")).unwrap_or_default();
-        let (by, limit) = (window.by(), window.limit + 1);
-        let text = format!(
-            "{kept} SELECT {columns}, page.kept_by AS sort_value, page.kept_id AS sort_id, \
-             (SELECT COUNT(*) FROM all_kept) AS n_in_all \
-             FROM (SELECT * FROM all_kept{after} ORDER BY kept_by {by}, kept_id {by} LIMIT {limit}) page \
-             CROSS JOIN {from} WHERE {id} = page.kept_id ORDER BY page.kept_by {by}, page.kept_id {by}"
-        );
-        let rows = sql(AssertSqlSafe(text))
-            .bind_all(filter.binds.clone())
-            .rows(conn.raw())
-            .await
-            .map_err(StoreError::because(self.doing))?;
-        let n = match rows.first() {
-            Some(row) => row.try_get("n_in_all").map_err(StoreError::because(self.doing))?,
-            None if after.is_empty() => 0,
-            // A page after the last one.
-            None => {
-                filter.binds.truncate(n_binds);
-                sql(AssertSqlSafe(format!("{kept} SELECT COUNT(*) FROM all_kept")))
-                    .bind_all(filter.binds)
-                    .fetch_one(conn.raw())
-                    .await
-                    .map_err(StoreError::because(self.doing))?
-            }
-        };
-        Ok((rows, n))
-    }
-
-    /// The rows in the order of the list, as far as the conditions hold, and how many there are.
-    async fn walked(
-        &self,
-        conn: &mut Conn,
-        mut filter: Where,
-        window: Window,
-        known: Option<i64>,
-    ) -> Result<(Vec<Row>, i64), StoreError> {
-        let (columns, from, by_what) = (self.columns, self.from, window.column.sql);
-        let id = match &self.beside {
-            Some(beside) if by_what.starts_with(beside.columns) => beside.id,
-            _ => self.id,
-        };
-        let (condition, binds) = (filter.text.clone(), filter.binds.clone());
-        if let Some(after) = window.after(by_what, id, self.number_as_id, &mut filter.binds) {
-            filter.push(&after);
-        }
-        let (by, limit) = (window.by(), window.limit + 1);
-        let text = format!(
-            "SELECT {columns}, {by_what} AS sort_value, {id} AS sort_id FROM {from}{} \
-             ORDER BY {by_what} {by}, {id} {by} LIMIT {limit}",
-            filter.text,
-        );
-        let rows = sql(AssertSqlSafe(text))
-            .bind_all(filter.binds)
-            .rows(conn.raw())
-            .await
-            .map_err(StoreError::because(self.doing))?;
-        // All of them are on a first page that isn't full.
-        if let (None, Ok(n)) = (&window.after, i64::try_from(rows.len()))
-            && n <= i64::from(window.limit)
-        {
-            return Ok((rows, n));
-        }
-        if let Some(n) = known {
-            return Ok((rows, n));
-        }
-        let from = match &self.beside {
-            Some(beside) if !condition.contains(beside.others) => beside.from,
-            _ => from,
-        };
-        let n = sql(AssertSqlSafe(format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{condition} LIMIT {}) n",
-            MOST_COUNTED + 1
-        )))
-        .bind_all(binds)
-        .fetch_one(conn.raw())
-        .await
-        .map_err(StoreError::because(self.doing))?;
-        Ok((rows, n))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{agents, audit, certificate_list, requests};
+    use super::super::{agents, audit, certificate_list, request_list};
     use super::*;
     use crate::wire::filter::{AGENT_FIELDS, AUDIT_FIELDS, CERTIFICATE_FIELDS, REQUEST_FIELDS, Takes, takes};
 
@@ -606,7 +478,7 @@ mod tests {
         let lists = [
             (CERTIFICATE_FIELDS, certificate_list::LIST),
             (AGENT_FIELDS, agents::LIST),
-            (REQUEST_FIELDS, requests::LIST),
+            (REQUEST_FIELDS, request_list::LIST),
             (AUDIT_FIELDS, audit::LIST),
         ];
         for (fields, list) in lists {

@@ -21,6 +21,17 @@ pub(super) fn places(first: usize, n: usize) -> String {
     all.join(", ")
 }
 
+/// The condition that a column is one of the texts in a list, the value at `$n`, which [`listed`] makes. However long the
+/// list is, they are looked up one by one.
+pub(super) fn is_listed(column: &str, n: usize) -> String {
+    format!("{column} IN (SELECT l.value FROM json_each(${n}) l)")
+}
+
+/// Texts as one value.
+pub(super) fn listed(texts: &[String]) -> Value {
+    Value::from(Json(texts))
+}
+
 /// A condition that is looked at on rows which another one finds. It answers to no index: of one over few rows, or over
 /// none when PostgreSQL last looked, it would take any that may be used, and read all of it for one row.
 macro_rules! judged {

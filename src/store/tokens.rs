@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
+use super::search::{By, Place};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx};
@@ -33,7 +34,8 @@ const LIST: List = List {
         },
         SortColumn {
             name: "name",
-            sql: "t.name",
+            // With the collation of the other, which is "C"; it is there always.
+            sql: "COALESCE(t.name, t.id)",
             sorts: Sorts::Text,
         },
         SortColumn {
@@ -42,6 +44,7 @@ const LIST: List = List {
             sorts: Sorts::Text,
         },
     ],
+    unsorted: &[],
     default_sort: "-created_at",
     words: Is::Like("LOWER(t.name) LIKE ? ESCAPE '\\' OR t.id LIKE ? ESCAPE '\\'"),
     fields: &[
@@ -59,7 +62,10 @@ const LIST: List = List {
         },
         Field {
             name: "parent",
-            is: Is::Like("LOWER(COALESCE(t.parent, '')) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(
+                By::Id("t.parent", "tok_"),
+                &["SELECT t.id FROM tokens t WHERE ?if"],
+            )]),
         },
     ],
     parameters: &["q"],
@@ -373,8 +379,8 @@ pub async fn spend(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
 pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &str, but: Option<&str>) -> Result<(), StoreError> {
     let now = tx.now();
     sql(
-        "UPDATE tokens SET revoked_at = $2 WHERE revoked_at IS NULL AND id <> $3 AND (agent_id = $1 \
-         OR (purpose = 'enrol' AND id IN (SELECT t.parent FROM tokens t WHERE t.agent_id = $1)))",
+        "UPDATE tokens SET revoked_at = $2 WHERE revoked_at IS NULL AND id <> $3 AND (agent_id = $1 OR purpose = 'enrol') \
+         AND id IN (SELECT o.id FROM tokens o WHERE o.agent_id = $1 UNION SELECT t.parent FROM tokens t WHERE t.agent_id = $1)",
     )
     .bind(agent_id)
     .bind(now)

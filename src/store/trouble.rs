@@ -14,6 +14,7 @@ use super::dialect::postgres::Upstream;
 use super::error::too_long;
 use super::locked::{self, Holders, Locked};
 use super::only_reads::{self, Asked, OnlyReads, Why};
+use super::schema::Progress;
 use super::standstill::{Counts, Standstill};
 use super::{StoreError, tls};
 
@@ -123,6 +124,16 @@ impl Trouble {
             "its tables aren't there",
             "look whether it is the right database; then run `cmp-server --migrate-only`, as the schema's owner",
         )
+    }
+
+    /// It is being brought up to date.
+    #[must_use]
+    pub fn upgrading(progress: &Progress) -> Self {
+        Self {
+            what: format!("its schema is being brought up to date: {progress}"),
+            hint: "wait; servers of the version before go on working meanwhile".into(),
+            lasts: false,
+        }
     }
 
     /// It answers, and what users ask of it doesn't get an answer.

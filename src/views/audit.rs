@@ -29,7 +29,6 @@ pub(super) static VIEW: View = View {
         ("action", "what"),
         ("outcome", "outcome"),
         ("entity", "on"),
-        ("why", "why"),
     ],
     filters: AUDIT_FIELDS,
     needs: |state| vec![query(state)],

@@ -12,7 +12,7 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, first_shown};
 use crate::widgets::text::{columns, put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::wire::page::{MOST_COUNTED, n_rows};
+use crate::wire::page::{is_least, n_rows};
 
 /// One pane of the open screen.
 pub(super) struct Pane<'a> {
@@ -123,7 +123,7 @@ impl Pane<'_> {
     /// What of it is out of sight in one direction, the critical rows before all others.
     fn out_of_sight(&self, arrow: char, rows: Range<usize>, unknown: usize) -> String {
         let n = rows.len() + unknown;
-        let is_more = counted(rows.end + unknown) > MOST_COUNTED;
+        let is_more = is_least(counted(rows.end + unknown));
         match ((self.n_critical)(rows), n) {
             (_, 0) => String::new(),
             // The last one stands for all that aren't counted.

@@ -16,7 +16,9 @@ pub const LONGEST: usize = 200;
 pub const MOST_WORDS: usize = 20;
 
 /// The fields that certificates can be filtered by.
-pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
+pub const CERTIFICATE_FIELDS: &[&str] = &[
+    "status", "expires", "agent", "owner", "key", "issuer", "serial", "domain", "covers",
+];
 /// What a certificate's `status:` can be: the screen's own words, and `any`, since lists on a screen leave out what is
 /// replaced.
 pub const CERTIFICATE_STATUSES: &[&str] = &[
@@ -68,6 +70,10 @@ pub enum Thing {
     Key,
     /// A serial.
     Serial,
+    /// A domain, with all names beneath it.
+    Domain,
+    /// A host's name that a certificate is good for.
+    HostName,
     /// A run, by its id.
     Run,
     /// A token, by its id.
@@ -85,7 +91,9 @@ impl Thing {
                 "a key's hash or its beginning, from four hex digits on, or an algorithm such as ecdsa"
             }
             Self::Serial => "a serial or a part of it, in hex or decimal",
-            Self::Run => "a run's id (run_…) or a part of it",
+            Self::Domain => "a domain's whole name: it and all that is beneath it",
+            Self::HostName => "a host's whole name, which a wildcard may cover",
+            Self::Run => "a run's id (run_…) or its beginning",
             Self::Token => "a token's id (tok_…) or a part of it",
         }
     }
@@ -101,6 +109,10 @@ impl Thing {
                 let digits = text.strip_prefix("0x").unwrap_or(&text);
                 let is_digit = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '-');
                 !digits.is_empty() && digits.chars().all(is_digit)
+            }
+            Self::Domain | Self::HostName => {
+                let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | ':');
+                !text.is_empty() && text.chars().all(in_name)
             }
             Self::Run => is_part_of_id(&text, "run_"),
             Self::Token => is_part_of_id(&text, "tok_"),
@@ -218,6 +230,8 @@ pub fn takes(fields: &[&str], name: &str) -> Takes {
         "host" if fields == AGENT_FIELDS => Takes::Thing(Thing::Agent),
         "key" => Takes::Thing(Thing::Key),
         "serial" => Takes::Thing(Thing::Serial),
+        "domain" => Takes::Thing(Thing::Domain),
+        "covers" => Takes::Thing(Thing::HostName),
         "run" => Takes::Thing(Thing::Run),
         "parent" => Takes::Thing(Thing::Token),
         _ => Takes::Text,

@@ -10,6 +10,8 @@ pub const DEFAULT_LIMIT: u32 = 100;
 /// As many rows of a list are counted at most: nobody reads on to know how many more there are, and to count a million
 /// takes as long as to read them.
 pub const MOST_COUNTED: i64 = 10_000;
+/// As many where each row has to be looked at for what is in other tables, which takes a hundred times as long.
+pub const MOST_JUDGED: i64 = 1_000;
 /// Rows in a page at most.
 pub const MAX_LIMIT: u32 = 500;
 
@@ -69,7 +71,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
-    /// Number of matching rows, as far as they are counted: up to 10,000.
+    /// Number of matching rows, as far as they are counted: up to 10,000, or up to 1,000 where the filter has to be judged
+    /// row by row.
     #[schema(minimum = 0, maximum = 10_000)]
     pub total: i64,
     /// There are more than that.
@@ -88,20 +91,28 @@ impl<T> Page<T> {
         }
     }
 
-    /// Number of matching rows; one more than [`MOST_COUNTED`] stands for any number of more.
+    /// Number of matching rows; one more than [`MOST_COUNTED`] or [`MOST_JUDGED`] stands for any number of more.
     #[must_use]
     pub fn counted(&self) -> i64 {
         self.total + i64::from(self.total_is_lower_bound)
     }
 }
 
-/// A number of rows as [`Page::counted`] gives it, in words: `10,000+` for more than are counted.
+/// A number of rows as [`Page::counted`] gives it, in words: `10,000+` for more than are counted, and `1,000+`.
 #[must_use]
 pub fn n_rows(counted: i64) -> String {
-    match counted > MOST_COUNTED {
-        true => "10,000+".to_owned(),
-        false => counted.to_string(),
+    match counted {
+        it if it > MOST_COUNTED => "10,000+".to_owned(),
+        it if is_least(it) => "1,000+".to_owned(),
+        it => it.to_string(),
     }
+}
+
+/// True of such a number that stands for it and any number of more. So it does where 1,001 were counted, too: that is
+/// told as 1,000 and more.
+#[must_use]
+pub fn is_least(counted: i64) -> bool {
+    counted > MOST_COUNTED || counted == MOST_JUDGED + 1
 }
 
 /// One line of the event stream: something changed, ask again if you show it.

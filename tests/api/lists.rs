@@ -180,7 +180,10 @@ async fn every_list_takes_every_sort_of_text() {
         ] {
             for not in ["", "!"] {
                 let (status, reply) = it.get(&format!("/api/v1/{list}?filter={not}{text}")).await;
-                assert_eq!(status, 200, "{list} {not}{text}: {reply}");
+                // The trail has no end: its rows aren't all read for letters in any distance.
+                let is_taken = list != "audit" || !text.starts_with('~');
+                let wanted = if is_taken { 200 } else { 400 };
+                assert_eq!(status, wanted, "{list} {not}{text}: {reply}");
             }
         }
     }

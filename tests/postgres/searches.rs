@@ -19,7 +19,7 @@ const LARGE: [&str; 7] = [
     "request_words",
 ];
 /// From now on each statement's plan goes into the server's log.
-fn explained(it: &Database) {
+pub(crate) fn explained(it: &Database) {
     let explain = format!(
         "ALTER DATABASE {0} SET session_preload_libraries = 'auto_explain'; \
          ALTER DATABASE {0} SET auto_explain.log_min_duration = 0",
@@ -177,10 +177,16 @@ async fn a_search_reads_no_table() {
 async fn what_many_have_is_counted_up_to_a_limit() {
     let Some(it) = filled() else { return };
     let store = Store::open(&it.url, Clock::system()).await.unwrap();
-    for filter in ["example", "status:any", "www example", "!nothing"] {
+    for (filter, most) in [
+        ("example", 10_000),
+        ("status:any", 10_000),
+        // Judged row by row.
+        ("www example", 1_000),
+        ("!nothing", 1_000),
+    ] {
         let first = asked(&store, &found(filter)).await;
         let told = (first.items.len(), first.total, first.total_is_lower_bound);
-        assert_eq!(told, (50, 10_000, true), "{filter}");
+        assert_eq!(told, (50, most, true), "{filter}");
         let next = PageQuery {
             after: first.next,
             ..found(filter)
@@ -193,11 +199,7 @@ async fn what_many_have_is_counted_up_to_a_limit() {
             .map(|it| it.not_after)
             .collect();
         assert!(ends.len() == 100 && ends.is_sorted(), "{filter}");
-        assert_eq!(
-            (next.total, next.total_is_lower_bound),
-            (10_000, true),
-            "{filter}"
-        );
+        assert_eq!((next.total, next.total_is_lower_bound), (most, true), "{filter}");
     }
     // Fewer than that are counted to the last one, on every page and behind it.
     let mut query = found("shop77");

@@ -173,7 +173,10 @@ async fn the_database_refuses_changes() {
     for sql in [
         "UPDATE audit_logs SET actor = 'x' WHERE seq = 1",
         "DELETE FROM audit_logs WHERE seq = 2",
-        "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs WHERE seq = 2",
+        "INSERT OR REPLACE INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, source, \
+             prev_hash, hash) \
+         SELECT seq, timestamp, actor, action, entity_type, entity_id, outcome, source, prev_hash, hash \
+         FROM audit_logs WHERE seq = 2",
     ] {
         let said = raw(&path, sql).await.unwrap_err().to_string();
         assert!(said.contains("audit_logs_"), "{sql}: {said}");

@@ -13,6 +13,9 @@ use cmp_console::wire::agents::EnrolBody;
 
 use crate::server::{self, Database};
 
+#[path = "noted.rs"]
+mod noted;
+
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -31,6 +34,7 @@ pub(crate) fn noon() -> DateTime<Utc> {
 impl Fixture {
     /// Of the kind that this suite is for; `None` where it isn't here.
     pub(crate) async fn new() -> Option<Self> {
+        noted::note();
         let dir = tempfile::tempdir().unwrap();
         let postgres = match module_path!().contains("postgres") {
             true => Some(server::fresh()?),

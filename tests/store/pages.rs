@@ -168,13 +168,16 @@ async fn every_list_can_be_read_by_each_of_its_orders() {
         let next = requests::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
     }
-    for sort in [
-        "seq", "-seq", "actor", "-action", "outcome", "entity", "why", "-why",
-    ] {
+    for sort in ["seq", "-seq", "actor", "-action", "outcome", "-outcome", "entity"] {
         let first = audit::page(&mut conn, &query(sort, None)).await.unwrap();
         let next = audit::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].seq, next.items[0].seq, "{sort}");
     }
+    let refused = audit::page(&mut conn, &query("-why", None)).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("reasons are of any length"),
+        "{refused}"
+    );
     assert_eq!(
         runs::page(&mut conn, &query("started_at", None))
             .await

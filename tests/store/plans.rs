@@ -58,7 +58,13 @@ fn sent() -> &'static Sent {
 
 impl Sent {
     fn searches(&self) -> Vec<String> {
-        self.statements(|it| it.contains("FROM certificate") && it.contains(" LIMIT 10001) b"))
+        // PostgreSQL is asked by the other tests of this program, and compares with the words themselves.
+        let of_sqlite = |it: &str| !it.contains("_words w WHERE (w.words LIKE ");
+        self.statements(|it| {
+            it.contains("FROM certificate")
+                && (it.contains(" LIMIT 2001) b") || it.contains(" LIMIT 10001) b"))
+                && of_sqlite(it)
+        })
     }
 
     /// Pages in the order of a list.
@@ -121,6 +127,9 @@ async fn a_search_reads_no_table_and_a_page_sorts_none() {
         (spki.as_str(), 1),
         (&format!("key:{spki}"), 1),
         ("agent:nobody", 0),
+        ("owner:nobody", 0),
+        ("domain:shop777.example.com", 100),
+        ("covers:www77777.shop777.example.com", 1),
         ("issuer:nobody", 0),
         ("key:rsa", 0),
         // Too short for a trigram of its own.
@@ -145,7 +154,9 @@ async fn a_search_reads_no_table_and_a_page_sorts_none() {
     for search in searches {
         for (_, step) in plan(&mut conn, &search).await {
             // The index of trigrams is a table to SQLite, of which `M` reads what matches.
-            let of_few = ["hits", "kept", "all_kept", "page", "kind", "k", "u", "h", "b"];
+            let of_few = [
+                "hits", "kept", "all_kept", "page", "kind", "found", "k", "u", "h", "b", "y", "z",
+            ];
             let is_whole = step.strip_prefix("SCAN ").is_some_and(|of| {
                 let name = of.split([' ', '-']).next().unwrap_or_default();
                 !of_few.contains(&name)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Context, Result};
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -12,10 +13,13 @@ use crate::cli::stop::StopSignals;
 use crate::clock::Clock;
 use crate::services::api;
 use crate::services::serve::{Bounds, Tls};
-use crate::store::{Store, StoreError, Trouble, address};
+use crate::store::{Progress, Store, StoreError, Trouble, address};
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// Time that it asks for, again and again, while it waits; in microseconds.
+const STARTS_WITHIN_US: u32 = 60_000_000;
 
 /// Where the API will be, if this process has it.
 pub(super) struct Door {
@@ -64,9 +68,19 @@ impl Door {
 
 /// Opens it as soon as that can be; `None` if the process was told to stop before.
 pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Result<Option<Store>> {
-    let first = match Store::open(url, Clock::system()).await {
-        Ok(store) => return Ok(Some(store)),
-        Err(error) => waits_for(url, error)?,
+    let (upgrading, mut upgraded) = watch::channel(None);
+    let attempt = || Box::pin(Store::open_telling(url, Clock::system(), &upgrading));
+    let mut opening = attempt();
+    let first = tokio::select! {
+        opened = &mut opening => match opened {
+            Ok(store) => return Ok(Some(store)),
+            Err(error) => {
+                opening = attempt();
+                waits_for(url, error)?
+            }
+        },
+        why = upgrade(&mut upgraded) => why,
+        () = stop.received() => return Ok(None),
     };
     let (why, told) = watch::channel(first);
     let (opened, end) = watch::channel(false);
@@ -85,11 +99,17 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
     });
     let standing_in: Vec<_> = standing_in.collect();
     let store = loop {
-        tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
+        // Who starts it gives it no longer than a minute and a half otherwise.
+        super::notify(&[NotifyState::ExtendTimeoutUsec(STARTS_WITHIN_US)]);
+        let tried = tokio::select! {
+            tried = &mut opening => tried,
+            now = upgrade(&mut upgraded) => {
+                why.send_replace(now);
+                continue;
+            }
             () = stop.received() => break None,
-        }
-        match Store::open(url, Clock::system()).await {
+        };
+        match tried {
             Ok(store) => break Some(store),
             Err(error) => {
                 let now = error.trouble();
@@ -98,12 +118,28 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
                 }
             }
         }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => opening = attempt(),
+            () = stop.received() => break None,
+        }
     };
     opened.send_replace(true);
     for standing_in in standing_in {
         standing_in.await?.wrap_err("the API can't listen")?;
     }
     Ok(store)
+}
+
+/// The next word of an upgrade of the schema.
+async fn upgrade(progress: &mut watch::Receiver<Option<Progress>>) -> Trouble {
+    loop {
+        if progress.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(progress) = &*progress.borrow_and_update() {
+            return Trouble::upgrading(progress);
+        }
+    }
 }
 
 /// What is waited for, which is logged; an error where waiting is no use: a file has nobody who brings it

@@ -37,8 +37,5 @@ async fn whole(store: &Store) -> Result<Made, Problem> {
         let mut conn = store.ask(Work::Background).await?;
         read::findings(&mut conn).await
     };
-    let found = found.await.map_err(problem_of)?;
-    let body = serde_json::to_string(&found)
-        .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;
-    Ok(Made::of(body))
+    Made::json(&found.await.map_err(problem_of)?)
 }

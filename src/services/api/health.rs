@@ -18,7 +18,7 @@ use crate::wire::problem_json::ProblemJson;
 
 use super::ApiState;
 use super::cached::AsNow;
-use super::reply;
+use super::reply::{self, problem_of};
 use crate::services::api::openapi::Limits;
 
 /// Who asks whether it is ready doesn't wait longer for the database.
@@ -241,7 +241,18 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
         (false, _) if no_issuer => health(Backend::Issuer, LinkState::Down, Some(wrong.join("; "))),
         (false, _) => health(Backend::Issuer, LinkState::Degraded, Some(wrong.join("; "))),
     };
-    let count = agents::headcount(&mut conn).await?;
+    let workers = workers::all(&mut conn).await?;
+    drop(conn);
+    let store = api.store.clone();
+    let counted = async move || {
+        let mut conn = store.read().await.map_err(problem_of)?;
+        agents::headcount(&mut conn).await.map_err(problem_of)
+    };
+    let count = api
+        .headcount
+        .ask(AsNow::when(false), counted)
+        .await
+        .map_err(StoreError::from)?;
     let state = match (count.n_all, count.n_healthy) {
         (0, _) => LinkState::Absent,
         (all, healthy) if all == healthy => LinkState::Up,
@@ -249,7 +260,6 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
         _ => LinkState::Degraded,
     };
     let note = format!("{} of {} agents healthy", count.n_healthy, count.n_all);
-    let workers = workers::all(&mut conn).await?;
     Ok((vec![issuer, health(Backend::Agents, state, Some(note))], workers))
 }
 

@@ -37,6 +37,7 @@ mod requests;
 mod retold;
 mod run_end;
 mod runs;
+mod standing;
 mod state;
 mod streams;
 mod together;

@@ -113,6 +113,16 @@ fn problem_json(body: &ProblemJson) -> Response {
 pub(super) struct Made(Bytes);
 
 impl Made {
+    /// Bytes of `value` on the wire.
+    ///
+    /// # Errors
+    /// It can't be written as JSON.
+    pub(super) fn json(value: &impl Serialize) -> Result<Self, Problem> {
+        let json = serde_json::to_string(value)
+            .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;
+        Ok(Self::of(json))
+    }
+
     /// Bytes of `json` on the wire.
     pub(super) fn of(json: String) -> Self {
         // Of the length that it has: what it was written into has room to spare.

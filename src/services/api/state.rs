@@ -20,12 +20,14 @@ use super::freshness::Freshness;
 use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
 use super::reply::Made;
+use super::standing::Standing;
 use super::streams::Streams;
 use super::together::Together;
 use super::turned_away::Refusals;
 use super::turns::Turns;
 use super::waker;
 use crate::config::limits::Limits;
+use crate::store::agents::Headcount;
 use crate::wire::health::Ready;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
@@ -77,6 +79,9 @@ pub struct ApiState {
     /// All findings, in JSON.
     pub(super) findings: Arc<Together<Made>>,
     pub(super) readiness: Arc<Together<Ready>>,
+    /// Counts over time, in JSON.
+    pub(super) trends: Standing<Made>,
+    pub(super) headcount: Standing<Headcount>,
     pub(super) limits: Limits,
     pub(super) identity_ca: Option<Arc<IdentityCa>>,
     draining: watch::Sender<bool>,
@@ -93,6 +98,8 @@ impl ApiState {
             chain: Arc::new(Together::new(&freshness, &clock, Duration::ZERO)),
             findings: Arc::new(Together::new(&freshness, &clock, FINDINGS_LAST)),
             readiness: Arc::new(Together::new(&freshness, &clock, READINESS_LASTS)),
+            trends: Standing::default(),
+            headcount: Standing::default(),
             freshness,
             cache: Cache::in_process(),
             limits: Limits::none(),

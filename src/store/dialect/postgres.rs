@@ -76,6 +76,8 @@ pub(in crate::store) const LOOK: &str = "SELECT pg_is_in_recovery() AS replica, 
 pub(in crate::store) const ALONE: &str = "SELECT pg_advisory_xact_lock(6516080, hashtext($1))";
 /// `true` if this connection is, from now on, the one that leads.
 pub(in crate::store) const LEAD: &str = "SELECT pg_try_advisory_lock(6516081, 1)";
+/// `true` if this connection is, from now on, the one that brings the schema up to date.
+pub(in crate::store) const UPGRADE: &str = "SELECT pg_try_advisory_lock(6516082, 1)";
 
 /// The last audit row's number and hash; held until the transaction ends.
 pub(in crate::store) const AUDIT_HEAD: &str = "SELECT seq, hash FROM audit_head_hold()";

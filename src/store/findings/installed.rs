@@ -1,5 +1,7 @@
 //! Installations whose certificate, or whose three truths, need somebody.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Duration, Utc};
 use sqlx::AssertSqlSafe;
 
@@ -11,10 +13,9 @@ use crate::domain::key::KeyStatus;
 use crate::domain::layout::Layout;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
-use crate::store::in_use_sql::{elsewhere, has_no_token, reissuable};
-use crate::store::row::{FromRow, Row, optional_word, word};
-use crate::store::statement::{Value, sql};
-use crate::store::{Conn, StoreError, certificates};
+use crate::store::in_use_sql::{has_no_token, reissuable};
+use crate::store::statement::{Value, is_listed, listed, sql};
+use crate::store::{Conn, StoreError};
 
 /// One installation that may be in trouble, with what is known about its certificate and agent.
 #[derive(Clone, Debug)]
@@ -243,45 +244,83 @@ const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certi
      JOIN certificate_states s ON s.id = c.id JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
        AND f.status = 'active' \
-       AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
+       AND (SELECT o.status FROM keys o WHERE o.spki_sha256 = f.spki_sha256) = 'active' \
      WHERE ";
 
 /// The certificate whose installation failed there still belongs there: it hasn't ended.
 const OWED: &str = "(f.id IS NOT NULL AND f.not_after > $1)";
 
 /// Certificates that an agent found where another one is expected, with what belongs there.
-const ELSEWHERE: &str = concat!(
-    "FROM ",
-    elsewhere!(),
-    " JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+const FOUND: &str = "FROM installations i JOIN certificates c \
+       ON c.fingerprint_sha256 IN (i.served_sha256, i.on_disk_sha256) AND c.fingerprint_sha256 <> i.expected_sha256 \
+     JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
        AND f.status = 'active' AND f.not_after > $1 \
-       AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
-     JOIN certificates x ON x.id = COALESCE(f.id, i.certificate_id) WHERE "
-);
+       AND (SELECT o.status FROM keys o WHERE o.spki_sha256 = f.spki_sha256) = 'active' \
+     JOIN certificates x ON x.id = COALESCE(f.id, i.certificate_id) WHERE ";
 
 /// Certificates in use with a key that is in nobody else's hands, as far as is known.
 const GOOD: &str = "FROM certificate_states s JOIN certificates c ON c.id = s.id \
-     WHERE s.status = 'active' AND NOT s.is_key_compromised AND NOT s.is_replaced AND s.n_installations > 0 AND EXISTS (SELECT 1 FROM installations i \
-       WHERE i.certificate_id = c.id AND NOT i.never_there) AND ";
+     WHERE s.status = 'active' AND NOT s.is_key_compromised AND NOT s.is_replaced AND s.n_installations > 0 \
+       AND (SELECT 1 FROM installations i WHERE i.certificate_id = c.id AND NOT i.never_there LIMIT 1) = 1 AND ";
 
-fn in_place(condition: &str) -> String {
-    format!("NOT i.never_there AND {condition}")
+/// Ids that a statement gives. What has to be looked at is found first, by an index that holds little else, and then
+/// looked up: PostgreSQL takes each of its conditions for true of nearly all rows, and would read whole tables.
+async fn ids(conn: &mut Conn, text: &str, bound: Vec<Value>) -> Result<Vec<String>, StoreError> {
+    sql(AssertSqlSafe(text.to_owned()))
+        .bind_all(bound)
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because(LOOKING))
 }
 
+/// Said when a statement fails.
+const LOOKING: &str = "looking for certificates in trouble";
+
+/// Places that are known to be looked at.
+struct Among {
+    column: &'static str,
+    ids: Vec<String>,
+}
+
+impl Among {
+    /// Those where these certificates are expected.
+    fn certificates(ids: Vec<String>) -> Self {
+        let column = "i.certificate_id";
+        Self { column, ids }
+    }
+
+    /// These, by their ids.
+    fn places(ids: Vec<String>) -> Self {
+        Self { column: "i.id", ids }
+    }
+
+    /// The condition on `i`, with what it binds next.
+    fn condition(&self, bound: &mut Vec<Value>) -> String {
+        bound.push(listed(&self.ids));
+        is_listed(self.column, bound.len())
+    }
+}
+
+/// Those of these places that fulfil `condition`.
 async fn all(
     conn: &mut Conn,
+    among: &Among,
     condition: &str,
     order: &str,
-    bound: Vec<Value>,
+    mut bound: Vec<Value>,
 ) -> Result<Vec<InUse>, StoreError> {
+    if among.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_one = among.condition(&mut bound);
     sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY {order}, i.id"
+        "SELECT {COLUMNS} {ITSELF} {IN_USE} {is_one} AND {condition} ORDER BY {order}, i.id"
     )))
     .bind_all(bound)
     .fetch_all(conn.raw())
     .await
-    .map_err(StoreError::because("looking for certificates in trouble"))
+    .map_err(StoreError::because(LOOKING))
 }
 
 /// Places of the most urgent good certificates that fulfil `condition`, however many places each has,
@@ -294,20 +333,14 @@ async fn foremost(
     bound: Vec<Value>,
 ) -> Result<Foremost<InUse>, StoreError> {
     let doing = "looking for certificates in trouble";
-    let at_most = bound.len() + 1;
-    let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} {ITSELF} {IN_USE} NOT i.never_there AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
-         ORDER BY {order}, i.certificate_id, i.id"
-    )))
-    .bind_all(bound.clone())
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let mut ids: Vec<&str> = rows.iter().map(|it| it.certificate_id.as_str()).collect();
-    ids.dedup();
+    let first = format!("SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT {AT_MOST}");
+    let first = Among::certificates(ids(conn, &first, bound.clone()).await?);
+    let n_first = count(&first.ids);
+    let mut rows = all(conn, &first, "NOT i.never_there", "i.certificate_id", Vec::new()).await?;
+    let places: BTreeMap<&str, usize> = first.ids.iter().map(String::as_str).zip(0..).collect();
+    rows.sort_by_key(|row| places.get(row.certificate_id.as_str()).copied());
     let mut more = LeftOut::default();
-    if count(&ids) >= AT_MOST {
+    if n_first >= AT_MOST {
         let (n_warnings, n_all): (i64, i64) = sql(AssertSqlSafe(format!(
             "SELECT COUNT(*) FILTER (WHERE {warns}), COUNT(*) {GOOD} {condition}"
         )))
@@ -327,7 +360,8 @@ async fn foremost(
 /// # Errors
 /// The database doesn't answer.
 pub async fn compromised_in_use(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
-    wherever(conn, "k.status = 'compromised'", "k.compromised_at", at).await
+    let leaked = "SELECT s.id FROM certificate_states s WHERE s.is_key_compromised AND s.n_installations > 0";
+    wherever(conn, leaked, "k.status = 'compromised'", "k.compromised_at", at).await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
@@ -335,26 +369,44 @@ pub async fn compromised_in_use(conn: &mut Conn, at: Expected) -> Result<Vec<InU
 /// # Errors
 /// The database doesn't answer.
 pub async fn revoked_in_use(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
+    let gone = "SELECT s.id FROM certificate_states s WHERE s.status <> 'active' AND s.n_installations > 0";
     let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
-    wherever(conn, condition, "c.revocation_asked_at", at).await
+    wherever(conn, gone, condition, "c.revocation_asked_at", at).await
 }
 
-/// All that fulfil `condition` where they are expected, then where an agent found them instead of what is expected.
+/// All that fulfil `condition`, which are among these, where they are expected; then those that an agent found instead
+/// of what is expected.
 async fn wherever(
     conn: &mut Conn,
+    among: &str,
     condition: &str,
     order: &str,
     at: Expected,
 ) -> Result<Vec<InUse>, StoreError> {
-    let mut found = all(conn, &in_place(condition), order, Vec::new()).await?;
+    let certificates = ids(conn, among, Vec::new()).await?;
+    let in_place = format!("NOT i.never_there AND {condition}");
+    let mut found = all(
+        conn,
+        &Among::certificates(certificates),
+        &in_place,
+        order,
+        Vec::new(),
+    )
+    .await?;
+    let places = ids(conn, THAT_DIFFER, Vec::new()).await?;
+    if places.is_empty() {
+        return Ok(found);
+    }
     let elsewhere: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} {INSTEAD} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
+        "SELECT {COLUMNS} {INSTEAD} {FOUND} {} AND {condition} ORDER BY {order}, i.id",
+        is_listed("i.id", 3)
     )))
     .bind(at.now)
     .bind(at.since)
+    .bind(listed(&places))
     .fetch_all(conn.raw())
     .await
-    .map_err(StoreError::because("looking for certificates in trouble"))?;
+    .map_err(StoreError::because(LOOKING))?;
     found.extend(elsewhere);
     Ok(found)
 }
@@ -364,13 +416,21 @@ async fn wherever(
 /// # Errors
 /// The database doesn't answer.
 pub async fn ends_or_is_wanted_now(conn: &mut Conn, soon: DateTime<Utc>) -> Result<Vec<InUse>, StoreError> {
-    // Each is the beginning of an index; what is expected somewhere isn't replaced.
-    let condition = "s.status = 'active' AND NOT s.is_key_compromised AND c.id IN ( \
-                     SELECT m.id FROM certificate_states m WHERE NOT m.is_replaced AND m.not_after <= $2 \
-                     UNION SELECT w.id FROM certificates w \
-                       WHERE w.renewal_window_start <= $1 AND w.renewal_moved_from IS NOT NULL)";
-    let bound = vec![conn.now().into(), soon.into()];
-    all(conn, &in_place(condition), "c.not_after", bound).await
+    // Each is the beginning of an index.
+    let among = "SELECT m.id FROM certificate_states m \
+                   WHERE m.status = 'active' AND m.n_installations > 0 AND m.not_after <= $2 \
+                 UNION SELECT w.id FROM certificates w \
+                   WHERE w.renewal_window_start <= $1 AND w.renewal_moved_from IS NOT NULL";
+    let certificates = ids(conn, among, vec![conn.now().into(), soon.into()]).await?;
+    let condition = "NOT i.never_there AND s.status = 'active' AND NOT s.is_key_compromised";
+    all(
+        conn,
+        &Among::certificates(certificates),
+        condition,
+        "c.not_after",
+        Vec::new(),
+    )
+    .await
 }
 
 /// Those that their CA suggests to renew by now and that end after `soon`: first those for which the suggested
@@ -423,7 +483,10 @@ fn could_be_served() -> String {
     )
 }
 
-/// The index over places of which one of the reasons for doubt may hold.
+/// Places that are not as expected, as their trigger keeps it.
+const THAT_DIFFER: &str = "SELECT i.id FROM installations i WHERE i.differs_since IS NOT NULL";
+
+/// One of the reasons for doubt may hold.
 const MAY_BE_IN_DOUBT: &str = "(i.served_sha256 IS NULL OR i.install_error IS NOT NULL \
      OR i.failed_certificate_id IS NOT NULL OR i.chain_missing IS NOT NULL)";
 
@@ -436,13 +499,9 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
     let condition = format!("{AT_ODDS} AND {} AND NOT i.never_there", could_be_served());
-    all(
-        conn,
-        &condition,
-        "c.not_after",
-        vec![at.now.into(), at.since.into()],
-    )
-    .await
+    let places = Among::places(ids(conn, THAT_DIFFER, Vec::new()).await?);
+    let bound = vec![at.now.into(), at.since.into()];
+    all(conn, &places, &condition, "c.not_after", bound).await
 }
 
 /// Those with what is expected on disk that no handshake shows, or without an issuer that clients need, where the
@@ -460,92 +519,18 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
          OR i.chain_missing IS NOT NULL)))",
         could_be_served()
     );
+    let places = Among::places(ids(conn, THAT_DIFFER, Vec::new()).await?);
+    if places.ids.is_empty() {
+        return Ok(Foremost::of_warnings(Vec::new(), 0));
+    }
+    let mut bound = vec![at.now.into(), at.since.into()];
+    let is_one = places.condition(&mut bound);
     let asked = Asked {
         columns: &format!("{COLUMNS} {ITSELF}"),
-        from: &format!("{IN_USE} {condition}"),
+        from: &format!("{IN_USE} {is_one} AND {condition}"),
         order: "c.not_after, i.id",
-        bound: vec![at.now.into(), at.since.into()],
+        bound,
         doing: "looking for installations in trouble",
     };
     Foremost::ask(conn, asked).await
-}
-
-impl FromRow for InUse {
-    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
-        let renewal: String = row.try_get("renewal")?;
-        Ok(Self {
-            installation_id: row.try_get("installation_id")?,
-            installation_version: row.try_get("installation_version")?,
-            agent_id: row.try_get("agent_id")?,
-            hostname: row.try_get("hostname")?,
-            path: row.try_get("path")?,
-            tls_address: row.try_get("tls_address")?,
-            certificate_id: row.try_get("certificate_id")?,
-            certificate_version: row.try_get("certificate_version")?,
-            subject: row.try_get("subject")?,
-            serial: row.try_get("serial")?,
-            not_after: row.try_get("not_after")?,
-            renewal: certificates::renewal(row)?,
-            status: word(row, "status", CertificateStatus::from_word)?,
-            revocation_reason: optional_word(row, "revocation_reason", Reason::parse)?,
-            revocation_asked_at: row.try_get("revocation_asked_at")?,
-            key_status: word(row, "key_status", KeyStatus::from_word)?,
-            compromised_at: row.try_get("compromised_at")?,
-            is_expected: row.try_get::<i64>("is_expected")? == 1,
-            is_served: row.try_get::<i64>("is_served")? == 1,
-            expected_sha256: row.try_get("expected_sha256")?,
-            on_disk_sha256: row.try_get("on_disk_sha256")?,
-            served_sha256: row.try_get("served_sha256")?,
-            chain_missing: row.try_get("chain_missing")?,
-            layout: optional_word(row, "layout", Layout::from_word)?,
-            error: row.try_get("error")?,
-            install_failed: row.try_get::<i64>("install_failed")? == 1,
-            report_error: row.try_get("report_error")?,
-            never_there: row.try_get::<i64>("never_there")? == 1,
-            checked_at: row.try_get("checked_at")?,
-            differs_since: row.try_get("differs_since")?,
-            owed: owed(row)?,
-            instead: instead(row)?,
-            n_reissues: row.try_get("n_reissues")?,
-            n_reissuable: row.try_get("n_reissuable")?,
-            renewal_failing: renewal == "failed",
-            renewal_error: row.try_get("renewal_error")?,
-            last_checkin: row.try_get("last_checkin")?,
-            agent_banned: row.try_get::<i64>("agent_banned")? == 1,
-            agent_has_no_token: row.try_get::<i64>("agent_has_no_token")? == 1,
-            checkin_interval_s: row.try_get("checkin_interval_s")?,
-        })
-    }
-}
-
-fn instead(row: &Row) -> Result<Option<Instead>, sqlx::Error> {
-    let Some(certificate_id) = row.try_get::<Option<String>>("instead_id")? else {
-        return Ok(None);
-    };
-    Ok(Some(Instead {
-        certificate_id,
-        version: row.try_get("instead_version")?,
-        subject: row.try_get("instead_subject")?,
-        is_good: row.try_get::<i64>("instead_good")? == 1,
-        is_queued: row.try_get::<i64>("instead_queued")? > 0,
-        is_being_reissued: is_being_reissued(
-            row.try_get("instead_reissues")?,
-            row.try_get("instead_reissuable")?,
-        ),
-    }))
-}
-
-fn owed(row: &Row) -> Result<Option<Owed>, sqlx::Error> {
-    let Some(certificate_id) = row.try_get::<Option<String>>("owed_id")? else {
-        return Ok(None);
-    };
-    Ok(Some(Owed {
-        certificate_id,
-        version: row.try_get("owed_version")?,
-        subject: row.try_get("owed_subject")?,
-        serial: row.try_get("owed_serial")?,
-        not_after: row.try_get("owed_until")?,
-        sha256: row.try_get("owed_sha256")?,
-        error: row.try_get("failed_error")?,
-    }))
 }

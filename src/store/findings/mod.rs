@@ -6,6 +6,7 @@
 mod agents;
 mod crl_expired;
 mod installed;
+mod installed_row;
 mod leaked;
 mod requests;
 mod unlisted;
@@ -235,15 +236,21 @@ pub struct SharedKey {
     pub certificate_id: String,
 }
 
-/// The few keys in question, in the order of an index; then what is to be said of them.
-const SHARED: &str = "WITH several AS (SELECT m.spki_sha256 FROM certificates m \
-       WHERE m.status = 'active' AND m.not_after > $1 GROUP BY m.spki_sha256 HAVING COUNT(*) > 1), \
-     shared AS (SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since, \
-       MAX(c.id) AS certificate_id \
-       FROM several JOIN certificates c ON c.spki_sha256 = several.spki_sha256 \
-       JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN certificate_states s ON s.id = c.id \
-       WHERE s.status = 'active' AND s.not_after > $1 AND NOT s.is_replaced \
-       GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) ";
+/// Those of the keys that were ever shared, each with the number of its live certificates; by an index, key by key.
+const SHARED: &str = "WITH counted AS MATERIALIZED (SELECT k.spki_sha256, (SELECT COUNT(*) FROM certificates c \
+       JOIN certificate_states s ON s.id = c.id \
+       WHERE c.spki_sha256 = k.spki_sha256 AND c.status = 'active' AND c.not_after > $1 AND NOT s.is_replaced) \
+       AS n_certificates FROM shared_keys k), \
+     shared AS (SELECT * FROM counted WHERE n_certificates > 1) ";
+
+/// What is said of the first of them.
+const FIRST_SHARED: &str = "SELECT first.spki_sha256, first.n_certificates, \
+       (SELECT k.version FROM keys k WHERE k.spki_sha256 = first.spki_sha256) AS version, \
+       MAX(c.created_at) AS since, MAX(c.id) AS certificate_id \
+     FROM (SELECT * FROM shared ORDER BY n_certificates DESC, spki_sha256 LIMIT $2) first \
+     JOIN certificates c ON c.spki_sha256 = first.spki_sha256 JOIN certificate_states s ON s.id = c.id \
+     WHERE c.status = 'active' AND c.not_after > $1 AND NOT s.is_replaced \
+     GROUP BY first.spki_sha256, first.n_certificates ORDER BY first.n_certificates DESC, first.spki_sha256";
 
 /// Keys in several live certificates, those in most first.
 ///
@@ -251,14 +258,12 @@ const SHARED: &str = "WITH several AS (SELECT m.spki_sha256 FROM certificates m 
 /// The database doesn't answer.
 pub async fn shared_keys(conn: &mut Conn) -> Result<Foremost<SharedKey>, StoreError> {
     let (now, doing) = (conn.now(), "looking for shared keys");
-    let rows: Vec<SharedKey> = sql(sqlx::AssertSqlSafe(format!(
-        "{SHARED} SELECT * FROM shared ORDER BY n_certificates DESC, spki_sha256 LIMIT $2"
-    )))
-    .bind(now)
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
+    let rows: Vec<SharedKey> = sql(sqlx::AssertSqlSafe(format!("{SHARED} {FIRST_SHARED}")))
+        .bind(now)
+        .bind(AT_MOST)
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
     let all = All {
         with: SHARED,
         from: "FROM shared",

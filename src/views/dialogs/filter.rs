@@ -54,7 +54,10 @@ pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut 
     let (words, meaning) = match &state.toast {
         Some(toast) => (toast.text.clone(), Meaning::Bad),
         None if fields.is_empty() => ("words".to_owned(), Meaning::Dim),
-        None => (format!("words, or {}:…", fields.join(":…, ")), Meaning::Dim),
+        None => (
+            typed_as(fields, usize::from(area.width).saturating_sub(2)),
+            Meaning::Dim,
+        ),
     };
     let above = Rect {
         y: row.y.saturating_sub(1),
@@ -70,6 +73,22 @@ pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut 
         &words,
         palette(state).style(meaning),
     );
+}
+
+/// What can be typed, of the fields as many as there is room for.
+fn typed_as(fields: &[&str], room: usize) -> String {
+    let with = |n: usize| {
+        let more = match fields.len() - n {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        format!("words, or {}:…{more}", fields[..n].join(":…, "))
+    };
+    let fits = (1..=fields.len())
+        .rev()
+        .map(with)
+        .find(|text| columns(text) <= room);
+    fits.unwrap_or_else(|| with(1))
 }
 
 /// Words under an empty line: the list that stays shown, and the ways from there.

@@ -1,5 +1,5 @@
-//! The platform in numbers, read from the database when it is scraped, at most every few seconds however
-//! many scrape, and given up when the database is slow: the numbers before stay, with their age.
+//! The platform in numbers. A scrape gets those that were counted last, and has newer ones counted beside where they are
+//! old for what they cost; it is given up when the database is slow: the numbers before stay, with their age.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,12 @@ use tokio::sync::Mutex;
 
 use super::Labels;
 use crate::domain::adapter::AdapterStatus;
+use crate::problem::Problem;
+use crate::services::api::cached::AsNow;
+use crate::services::api::reply::problem_of;
+use crate::services::api::standing::Standing;
 use crate::store::figures::{self, Figures, Issued};
-use crate::store::{Store, StoreError, Work};
+use crate::store::{Store, Work};
 
 /// Numbers that are younger are told again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -29,6 +33,7 @@ pub(super) struct Platform {
     agents: Family<Labels<1>, Gauge>,
     adapters: Family<Labels<1>, Gauge>,
     issued: Family<Labels<1>, Counter>,
+    figures: Standing<Figures>,
     /// When it was read, and up to which audit row issuances are counted.
     last: Mutex<(Option<Instant>, Option<i64>)>,
 }
@@ -45,6 +50,7 @@ impl Platform {
             agents: Family::default(),
             adapters: Family::default(),
             issued: Family::default(),
+            figures: Standing::default(),
             last: Mutex::default(),
         };
         let up = "Whether the database answered the last scrape (1) or not (0)";
@@ -72,6 +78,19 @@ impl Platform {
         it
     }
 
+    /// The numbers as they were counted last, and issuances since the last scrape.
+    async fn read(&self, store: &Store, after: Option<i64>) -> Result<(Figures, Issued), Problem> {
+        let counted = store.clone();
+        let count = async move || {
+            let mut conn = counted.ask(Work::Background).await.map_err(problem_of)?;
+            figures::read(&mut conn).await.map_err(problem_of)
+        };
+        let figures = self.figures.ask(AsNow::when(false), count).await?;
+        let mut conn = store.ask(Work::Background).await.map_err(problem_of)?;
+        let issued = figures::issued(&mut conn, after).await.map_err(problem_of)?;
+        Ok((figures, issued))
+    }
+
     /// Reads the numbers, unless they are fresh.
     pub(super) async fn refresh(&self, store: &Store) {
         for (work, n) in store.busy() {
@@ -82,7 +101,7 @@ impl Platform {
         if last.0.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        match tokio::time::timeout(LIMIT, read(store, last.1)).await {
+        match tokio::time::timeout(LIMIT, self.read(store, last.1)).await {
             Ok(Ok((figures, issued))) => {
                 self.set(&figures, &issued);
                 *last = (Some(Instant::now()), Some(issued.up_to));
@@ -133,11 +152,4 @@ fn by_name(family: &Family<Labels<1>, Gauge>, label: &'static str, counts: &[(St
     for (name, n) in counts {
         family.get_or_create(&[(label, name.clone())]).set(*n);
     }
-}
-
-async fn read(store: &Store, after: Option<i64>) -> Result<(Figures, Issued), StoreError> {
-    let mut conn = store.ask(Work::Background).await?;
-    let figures = figures::read(&mut conn).await?;
-    let issued = figures::issued(&mut conn, after).await?;
-    Ok((figures, issued))
 }

@@ -1,5 +1,16 @@
 //! The schema, brought up to date, or a clear word on why it can't be. An account that may not change
 //! the schema, as the server's own should not, can work with one that is up to date.
+//!
+//! A migration takes no time, however much is in the database. What does is a step of its own after it
+//! ([`steps`]), so that servers of the version before go on working, and who waits is told how far it is.
+
+mod fill;
+mod postgres;
+mod progress;
+mod sqlite;
+mod steps;
+
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgListener;
@@ -8,23 +19,54 @@ use sqlx::{PgPool, SqlitePool};
 use super::address::redacted;
 use super::{StoreError, dialect};
 
+pub use progress::{Progress, Upgrading};
+
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// Attempts to have the tables for the moment that a migration takes, three seconds each, and the time between two.
+const ATTEMPTS: u32 = 20;
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// SQLite's.
-pub(super) async fn bring_up_sqlite(pool: &SqlitePool, url: &str) -> Result<(), StoreError> {
-    SQLITE.run(pool).await.map_err(|error| said(error, url, &SQLITE))
+pub(super) async fn bring_up_sqlite(
+    pool: &SqlitePool,
+    url: &str,
+    told: &Upgrading,
+) -> Result<(), StoreError> {
+    let failed = |error| said(error, url, &SQLITE);
+    SQLITE.run(pool).await.map_err(failed)?;
+    let taken = async { sqlite::take(&mut *pool.acquire().await?, told).await };
+    taken.await.map_err(MigrateError::Execute).map_err(failed)
 }
 
 /// PostgreSQL's. Several servers may start at once: one of them changes it, the others wait.
-pub(super) async fn bring_up_postgres(pool: &PgPool, url: &str) -> Result<(), StoreError> {
-    if is_up_to_date(pool, url).await? {
-        return Ok(());
+pub(super) async fn bring_up_postgres(pool: &PgPool, url: &str, told: &Upgrading) -> Result<(), StoreError> {
+    let failed = |error| said(error, url, &POSTGRES);
+    if !is_up_to_date(pool, url).await? {
+        let mut attempts = 0;
+        while let Err(error) = POSTGRES.run(pool).await {
+            let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = &error else {
+                return Err(failed(error));
+            };
+            if attempts == ATTEMPTS || !postgres::may_be_tried_again(source) {
+                return Err(failed(error));
+            }
+            if attempts == 0 {
+                tracing::info!("the schema can't be changed yet: others have its tables in use");
+            }
+            attempts += 1;
+            tokio::time::sleep(AGAIN).await;
+        }
     }
-    POSTGRES
-        .run(pool)
-        .await
-        .map_err(|error| said(error, url, &POSTGRES))
+    let taken = async {
+        let taken = postgres::taken(&mut *pool.acquire().await?).await?;
+        match steps::of(true).all(|step| taken.contains(step.name())) {
+            true => Ok(()),
+            false => postgres::take(&pool.connect_options(), told).await,
+        }
+    };
+    taken.await.map_err(MigrateError::Execute).map_err(failed)
 }
 
 /// Looked up before anything is changed, since only the schema's owner could.
@@ -103,8 +145,28 @@ pub(super) async fn fit(on: &mut PgListener) -> Result<Fit, StoreError> {
             "its schema is at version {found}, older than the {known} that this console knows: \
              `cmp-server --migrate-only`"
         )),
-        _ => Fit::Same,
+        _ => return steps_are_taken(on).await,
     })
+}
+
+async fn steps_are_taken(on: &mut PgListener) -> Result<Fit, StoreError> {
+    let taken = sqlx::query_scalar("SELECT name FROM schema_steps WHERE ended_at IS NOT NULL")
+        .fetch_all(on)
+        .await;
+    let taken: Result<Vec<String>, sqlx::Error> = taken;
+    match taken {
+        Ok(taken) if steps::of(true).all(|step| taken.iter().any(|name| name == step.name())) => {
+            Ok(Fit::Same)
+        }
+        Ok(_) => Ok(Fit::Not(
+            "its schema is being brought up to date; if nobody is at it: `cmp-server --migrate-only`"
+                .to_owned(),
+        )),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+            Ok(lacks_rights(error.message()))
+        }
+        Err(error) => Err(StoreError::because("looking up the version of the schema")(error)),
+    }
 }
 
 fn said(error: MigrateError, url: &str, known: &Migrator) -> StoreError {

@@ -14,12 +14,12 @@ const AT_ONCE: usize = 20_000;
 const COPY: &str = "COPY audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
     source, prev_hash, hash) FROM STDIN";
 
-/// Appends `n` rows as a superuser, past the triggers that link one row to the other.
-pub(crate) async fn fill(conn: &mut PgConnection, n: usize) {
+/// Appends `n` rows until `now` as a superuser, past the triggers that link one row to the other.
+pub(crate) async fn fill(conn: &mut PgConnection, n: usize, now: DateTime<Utc>) {
     if n == 0 {
         return;
     }
-    let first = Utc::now().trunc_subsecs(6) - TimeDelta::days(DAYS);
+    let first = now.trunc_subsecs(6) - TimeDelta::days(DAYS);
     let months = DAYS / 28 + 1;
     run(
         conn,
