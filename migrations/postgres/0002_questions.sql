@@ -42,10 +42,12 @@ CREATE TABLE certificate_names (
     id   text COLLATE "C" NOT NULL,
     PRIMARY KEY (name, id)
 );
--- The common name is one of the others, unless somebody else's CA has signed.
+-- The common name is one of the others, unless somebody else's CA has signed. What can be no name isn't looked for.
 CREATE FUNCTION certificate_names_of(subject text, sans text) RETURNS SETOF text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT reversed_labels(n) FROM json_array_elements_text(sans::json) n WHERE n <> ''
-    UNION SELECT reversed_labels(substr(subject, 4)) WHERE subject LIKE 'CN=_%' AND subject NOT LIKE '%,%'
+    SELECT reversed_labels(n)
+    FROM json_array_elements_text(CASE WHEN sans LIKE '%\\u0000%' THEN '[]' ELSE sans END::json) n
+    WHERE n ~ '^[A-Za-z0-9._*:-]{1,253}$'
+    UNION SELECT reversed_labels(substr(subject, 4)) WHERE subject ~ '^CN=[A-Za-z0-9._*:-]{1,253}$'
 $$;
 CREATE FUNCTION certificate_names_keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -58,10 +60,10 @@ END $$;
 -- would cost more than all else, and only their trigrams are kept. Of a run's end there is also the word that the screen has for it.
 CREATE VIEW audit_words AS
 SELECT l.seq AS id, l.timestamp, l.actor, l.action, l.ticket,
-    lower(' ' || l.actor || ' ' || l.action || ' ' || l.outcome || ' ' || COALESCE(l.ticket, '') || ' ' || COALESCE(l.reason, '') || ' ' || COALESCE(l.detail, '')
+    lower((' ' || l.actor || ' ' || l.action || ' ' || l.outcome || ' ' || COALESCE(l.ticket, '') || ' ' || COALESCE(l.reason, '') || ' ' || COALESCE(l.detail, '')
         || ' ' || translate(l.actor || ' ' || l.action || ' ' || l.outcome || ' ' || COALESCE(l.ticket, '') || ' ' || COALESCE(l.reason, '') || ' ' || COALESCE(l.detail, ''), '.-="@/:', '       ')
         || CASE WHEN l.action = 'run' AND l.outcome = 'done' AND COALESCE(l.detail, '') NOT LIKE 'plan `%`: reported: %'
-                THEN ' proven' ELSE '' END) AS words
+                THEN ' proven' ELSE '' END) COLLATE "default") AS words
 FROM audit_logs l;
 
 -- A list of texts that a statement is given as one value, as SQLite has it: so few rows that they are looked up one by one.

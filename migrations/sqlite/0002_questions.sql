@@ -37,10 +37,10 @@ CREATE VIEW certificate_names_due AS
 SELECT (SELECT group_concat(l.value, '.' ORDER BY l.key DESC)
         FROM json_each('["' || replace(lower(n.name), '.', '","') || '"]') l) AS name, n.id AS id
 FROM (SELECT s.value AS name, c.id AS id FROM certificates c CROSS JOIN json_each(c.sans) s
-      WHERE s.value <> '' AND instr(s.value, '"') = 0 AND instr(s.value, '\') = 0
+      WHERE s.value <> '' AND length(s.value) <= 253 AND s.value NOT GLOB '*[^A-Za-z0-9._*:-]*'
       UNION ALL
-      SELECT substr(c.subject, 4), c.id FROM certificates c WHERE c.subject LIKE 'CN=_%' AND instr(c.subject, ',') = 0
-          AND instr(c.subject, '"') = 0 AND instr(c.subject, '\') = 0) n;
+      SELECT substr(c.subject, 4), c.id FROM certificates c WHERE c.subject LIKE 'CN=_%' AND length(c.subject) <= 256
+          AND substr(c.subject, 4) NOT GLOB '*[^A-Za-z0-9._*:-]*') n;
 CREATE TRIGGER certificate_names_insert AFTER INSERT ON certificates BEGIN
     INSERT OR IGNORE INTO certificate_names (name, id) SELECT d.name, d.id FROM certificate_names_due d WHERE d.id = NEW.id;
 END;

@@ -190,7 +190,12 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "run",
-            is: Is::Text(&[Place::own(By::Id("run_id", "run_"), OF_ID)]),
+            // With the collation of the other, which is "C".
+            is: Is::Text(&[Place {
+                by: By::Id("COALESCE(run_id, actor)", "run_"),
+                ids: &["SELECT l.seq AS id FROM audit_logs l WHERE run_id IS NOT NULL AND ?if"],
+                row: "(run_id IS NOT NULL AND ?if)",
+            }]),
         },
     ],
     parameters: &["q", "entity"],

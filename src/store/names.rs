@@ -49,7 +49,7 @@ impl NameIs {
                 format!("cn=%.{}", literally(name)),
             ),
             Self::Wildcard => {
-                let wildcard = covering(name)?;
+                let wildcard = literally(&covering(name)?);
                 (format!("%\"{wildcard}\"%"), format!("cn={wildcard}"))
             }
         };

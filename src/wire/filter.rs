@@ -94,7 +94,7 @@ impl Thing {
             Self::Domain => "a domain's whole name: it and all that is beneath it",
             Self::HostName => "a host's whole name, which a wildcard may cover",
             Self::Run => "a run's id (run_…) or its beginning",
-            Self::Token => "a token's id (tok_…) or a part of it",
+            Self::Token => "a token's id (tok_…) or its beginning",
         }
     }
 

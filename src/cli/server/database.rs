@@ -21,6 +21,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Time that it asks for, again and again, while it waits; in microseconds.
 const STARTS_WITHIN_US: u32 = 60_000_000;
 
+/// Between two times that it asks for it.
+const EXTENDS: Duration = Duration::from_secs(20);
+
 /// Where the API will be, if this process has it.
 pub(super) struct Door {
     pub(super) listener: Option<std::net::TcpListener>,
@@ -68,6 +71,7 @@ impl Door {
 
 /// Opens it as soon as that can be; `None` if the process was told to stop before.
 pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Result<Option<Store>> {
+    let _extending = Extending::begin();
     let (upgrading, mut upgraded) = watch::channel(None);
     let attempt = || Box::pin(Store::open_telling(url, Clock::system(), &upgrading));
     let mut opening = attempt();
@@ -99,8 +103,6 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
     });
     let standing_in: Vec<_> = standing_in.collect();
     let store = loop {
-        // Who starts it gives it no longer than a minute and a half otherwise.
-        super::notify(&[NotifyState::ExtendTimeoutUsec(STARTS_WITHIN_US)]);
         let tried = tokio::select! {
             tried = &mut opening => tried,
             now = upgrade(&mut upgraded) => {
@@ -128,6 +130,26 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
         standing_in.await?.wrap_err("the API can't listen")?;
     }
     Ok(store)
+}
+
+/// Asks for more time to start, as long as it is there: whoever starts it gives it a minute and a half otherwise.
+struct Extending(tokio::task::JoinHandle<()>);
+
+impl Extending {
+    fn begin() -> Self {
+        Self(tokio::spawn(async {
+            loop {
+                tokio::time::sleep(EXTENDS).await;
+                super::notify(&[NotifyState::ExtendTimeoutUsec(STARTS_WITHIN_US)]);
+            }
+        }))
+    }
+}
+
+impl Drop for Extending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The next word of an upgrade of the schema.

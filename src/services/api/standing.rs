@@ -1,6 +1,6 @@
 //! Answers that count much and are asked for again and again: who asks gets the last one at once, and a newer one is made
-//! beside, where that one is old for what it costs. A count that takes a third of a second is made once in half a minute; one
-//! that takes a few milliseconds is never older than a second.
+//! beside, where that one is old for what it costs. A count that takes a third of a second is made once in half a minute at most; one
+//! that takes a few milliseconds is never older than a second, since who asks waits for it.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ const WORTH: u32 = 100;
 /// Bounds of that.
 const AT_LEAST: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(60);
+/// What takes no longer than this is waited for.
+const CHEAP: Duration = Duration::from_millis(50);
 /// Older ones are nobody's answer: who asks waits for a newer one.
 const LASTS: Duration = Duration::from_secs(300);
 
@@ -65,7 +67,8 @@ impl<T: Clone + Send + Sync + 'static> Standing<T> {
     where
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        let last = self.0.last().clone().filter(|last| last.at.elapsed() < LASTS);
+        let will_do = |last: &Last<T>| last.is_new() || last.took > CHEAP && last.at.elapsed() < LASTS;
+        let last = self.0.last().clone().filter(will_do);
         if let (Some(last), false) = (last, as_now.is_wanted()) {
             if !last.is_new()
                 && let Ok(turn) = Arc::clone(&self.0.turn).try_lock_owned()
@@ -135,8 +138,8 @@ mod tests {
         assert_eq!(ask(false).await, 1);
         // Grown old it is the answer still, and one is making the next.
         if let Some(last) = &mut *standing.0.last() {
-            last.at -= AT_LEAST * 2;
-            last.took = Duration::ZERO;
+            last.at -= AT_MOST * 2;
+            last.took = CHEAP * 2;
         }
         assert_eq!((ask(false).await, ask(false).await), (1, 1));
         go.add_permits(1);
@@ -169,6 +172,7 @@ mod tests {
         );
         if let Some(last) = &mut *standing.0.last() {
             last.at -= AT_MOST * 2;
+            last.took = CHEAP * 2;
         }
         assert_eq!(standing.ask(AsNow::when(false), fails).await.unwrap(), 7);
     }

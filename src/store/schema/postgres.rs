@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 100;
 /// How a step's connection works: no statement is too long, and who waits for a table holds nobody up for long.
 const SETTINGS: &str =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '3s'";
-/// An index that is built beside its table waits for older transactions, and nobody waits for it.
+/// An index that is built or dropped beside its table waits for older transactions, and nobody waits for it.
 const PATIENT: &str = "SET lock_timeout = 0";
 
 /// How far the index is that this session builds.
@@ -94,8 +94,7 @@ async fn work(
             Step::Gone(name) => drop_index(conn, name).await?,
             Step::Trigger(trigger) => set(conn, trigger).await?,
             Step::Count(_, tables) => {
-                let text = format!("ANALYZE {}", tables.join(", "));
-                sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *conn).await?;
+                patiently(conn, &format!("ANALYZE {}", tables.join(", "))).await?;
             }
         }
         sqlx::query("UPDATE schema_steps SET ended_at = now() WHERE name = $1")
@@ -266,7 +265,10 @@ async fn build_beside(
 }
 
 async fn drop_index(conn: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
-    patiently(conn, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await
+    sqlx::raw_sql(PATIENT).execute(&mut *conn).await?;
+    patiently(conn, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
+    sqlx::raw_sql(SETTINGS).execute(conn).await?;
+    Ok(())
 }
 
 /// Runs a statement that has a table for itself for a moment: while somebody else has it, again and again.

@@ -123,6 +123,17 @@ const SHARED: &[Step] = &[
     index("tokens_by_name", "tokens", "(name)"),
     index("tokens_in_order_of_name", "tokens", "(COALESCE(name, id), id)"),
     index("tokens_by_created_at", "tokens", "(created_at, id)"),
+    // Hosts that began to serve before their trigger was there.
+    Step::Fill(Fill {
+        name: "installations_in_doubt_again",
+        words: "places of which nothing is served are looked at again",
+        table: "agents",
+        id: "id",
+        number_as_id: false,
+        batch: "UPDATE installations SET served_sha256 = served_sha256 \
+                WHERE differs_since IS NULL AND served_sha256 IS NULL AND agent_id IN \
+                  (SELECT a.id FROM agents a WHERE a.id > $1 AND a.id <= $2 AND a.tls_address IS NOT NULL)",
+    }),
     index(
         "installations_that_differ",
         "installations",
@@ -170,7 +181,7 @@ const SHARED: &[Step] = &[
     index(
         "audit_logs_by_run",
         "audit_logs",
-        "(run_id, seq) WHERE run_id IS NOT NULL",
+        "(COALESCE(run_id, actor), seq) WHERE run_id IS NOT NULL",
     ),
 ];
 
@@ -255,10 +266,10 @@ const POSTGRES: &[Step] = &[
     index(
         "audit_logs_by_trigram",
         "audit_logs",
-        "USING gin (lower(' ' || actor || ' ' || action || ' ' || outcome || ' ' || COALESCE(ticket, '') || ' ' || COALESCE(reason, '') || ' ' || COALESCE(detail, '') \
+        "USING gin (lower((' ' || actor || ' ' || action || ' ' || outcome || ' ' || COALESCE(ticket, '') || ' ' || COALESCE(reason, '') || ' ' || COALESCE(detail, '') \
              || ' ' || translate(actor || ' ' || action || ' ' || outcome || ' ' || COALESCE(ticket, '') || ' ' || COALESCE(reason, '') || ' ' || COALESCE(detail, ''), '.-=\"@/:', '       ') \
              || CASE WHEN action = 'run' AND outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' \
-                     THEN ' proven' ELSE '' END) gin_trgm_ops) \
+                     THEN ' proven' ELSE '' END) COLLATE \"default\") gin_trgm_ops) \
          WITH (fastupdate = on, gin_pending_list_limit = 128)",
     ),
 ];
