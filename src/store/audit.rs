@@ -48,7 +48,7 @@ const OF_ID: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE ?if"];
 /// Rows about things that are found by their words.
 const OF_WORDS: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE l.entity_id IN (?words)"];
 
-/// Who, what, outcome, ticket, reason and detail of a row.
+/// Words of a row: actor, action, outcome, ticket, reason and detail.
 const WORDS: Words = Words {
     kind: EntityKind::Audit,
     from: "audit_logs",

@@ -37,7 +37,7 @@ impl NameIs {
         }
     }
 
-    /// The same condition on a certificate, whose names are a list in JSON.
+    /// That condition on a certificate, whose names are a list in JSON.
     pub(super) fn in_certificate(self, name: &str, binds: &mut Vec<Value>) -> Option<String> {
         let (in_list, in_subject) = match self {
             Self::It => (

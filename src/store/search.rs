@@ -113,7 +113,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Whether all of them are read where no index knows what is looked for. The audit trail's have no end.
+    /// True if all of them may be read where no index knows what is looked for. The audit trail's have no end.
     fn may_be_read_whole(self) -> bool {
         self.kind != EntityKind::Audit
     }

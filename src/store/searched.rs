@@ -97,7 +97,7 @@ pub(super) fn bounded(ids: &[String], union: &str) -> String {
     bounded_by(MOST_COUNTED, ids, union)
 }
 
-/// The same for more than `most`.
+/// As [`bounded`], for more than `most`.
 pub(super) fn bounded_by(most: i64, ids: &[String], union: &str) -> String {
     let limit = most + 1;
     let each = ids

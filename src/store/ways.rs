@@ -40,7 +40,7 @@ impl List {
             if ids.is_empty() {
                 return Ok(Driver::Nothing);
             }
-            // What was frequent a moment ago isn't looked for to find that out again.
+            // Texts that were frequent a moment ago aren't looked for to find that out again.
             let counted = conn.counted();
             let known = Asked::of_search(self.doing, &format!("{ids:?} {binds:?}"));
             if counted.is_beyond(&known).await {
@@ -118,7 +118,7 @@ impl List {
             true => "WHERE",
             false => "AND",
         };
-        // What is judged and sorted by stands in a narrow table, maybe.
+        // A narrow table may have all that is judged and sorted by.
         let (within, its_id) = match &self.beside {
             Some(beside) if by_what.starts_with(beside.columns) && !condition.contains(beside.others) => {
                 (beside.from, beside.id)

@@ -234,7 +234,7 @@ async fn an_upgrade_that_was_interrupted_goes_on_where_it_was() {
     sqlx::raw_sql("COMMIT").execute(&mut backup).await.unwrap();
     Store::open(&it.url, Clock::system()).await.unwrap();
     assert_is_up_to_date(&it);
-    // What was taken isn't taken again.
+    // Steps that were taken aren't taken again.
     let again = it.psql(taken);
     for step in taken_before.split_whitespace() {
         assert!(again.contains(step), "{step}: {again}");

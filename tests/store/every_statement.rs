@@ -145,7 +145,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 fn reads_what_grows(statement: &str) -> bool {
     let verb = statement.split_whitespace().next().unwrap_or_default();
     let is_one = matches!(verb, "SELECT" | "WITH" | "UPDATE" | "DELETE" | "INSERT");
-    // What is looked for decides on these plans, which are read with it (`tests/postgres/searches.rs`, `plans.rs`).
+    // The text that is looked for decides on these plans, which are read with it (`tests/postgres/searches.rs`, `plans.rs`).
     let is_search = statement.contains(" LIMIT 2001) b") || statement.contains(" LIMIT 10001) b");
     is_one
         && !is_search
@@ -254,7 +254,7 @@ async fn none_goes_through_a_table_that_grows_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/cmp.db", dir.path().display());
     let clock = cmp_console::clock::Clock::system();
-    // How much is in it decides nothing there.
+    // The number of rows decides nothing there.
     cmp_console::store::Store::open(&url, clock).await.unwrap();
     let mut conn = SqliteConnection::connect(&url).await.unwrap();
     let (mut n, mut wrong) = (0, String::new());

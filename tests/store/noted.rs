@@ -8,7 +8,7 @@
 use std::fs::OpenOptions;
 use std::sync::{Mutex, Once};
 
-/// Where the list is wanted.
+/// Variable with the path of the list.
 pub(crate) const LIST: &str = "CMP_TEST_STATEMENTS";
 
 /// Has the statements of this process written down, where that is wanted of it.

@@ -15,7 +15,7 @@ const WORTH: u32 = 100;
 /// Bounds of that.
 const AT_LEAST: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(60);
-/// What takes no longer than this is waited for.
+/// Upper bound for the time of an answer that is waited for, since it is soon there.
 const CHEAP: Duration = Duration::from_millis(50);
 /// Older ones are nobody's answer: who asks waits for a newer one.
 const LASTS: Duration = Duration::from_secs(300);
@@ -147,7 +147,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(ask(false).await, 2);
-        // Who wants it as of now waits.
+        // An answer as of now is waited for.
         go.add_permits(1);
         assert_eq!(ask(true).await, 3);
         // Too old, it is no answer.

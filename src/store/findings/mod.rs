@@ -243,7 +243,7 @@ const SHARED: &str = "WITH counted AS MATERIALIZED (SELECT k.spki_sha256, (SELEC
        AS n_certificates FROM shared_keys k), \
      shared AS (SELECT * FROM counted WHERE n_certificates > 1) ";
 
-/// What is said of the first of them.
+/// Details of the first of them.
 const FIRST_SHARED: &str = "SELECT first.spki_sha256, first.n_certificates, \
        (SELECT k.version FROM keys k WHERE k.spki_sha256 = first.spki_sha256) AS version, \
        MAX(c.created_at) AS since, MAX(c.id) AS certificate_id \

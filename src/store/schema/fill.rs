@@ -7,10 +7,10 @@ use super::super::statement::{Raw, To, Value, sql};
 /// Rows of a stretch: tens of milliseconds, for which others may wait.
 const STRETCH: u32 = 1_000;
 
-/// What has to be done with all rows of a table that were there before the migration.
+/// Work on all rows of a table that were there before the migration.
 pub(super) struct Fill {
     pub(super) name: &'static str,
-    /// What is done, for people.
+    /// Sentence about it, for people.
     pub(super) words: &'static str,
     pub(super) table: &'static str,
     /// The column with the id, which the rows are gone through by.
@@ -62,7 +62,7 @@ impl Fill {
     }
 }
 
-/// The same connection for one more statement.
+/// A connection once more, for one more statement.
 fn raw<'c>(on: &'c mut To<'_>) -> Raw<'c> {
     Raw {
         to: match on {

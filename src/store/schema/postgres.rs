@@ -21,17 +21,17 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// ends some time.
 const ATTEMPTS: u32 = 100;
 
-/// How a step's connection works: no statement is too long, and who waits for a table holds nobody up for long.
+/// Settings of a step's connection: no statement is too long, and who waits for a table holds nobody up for long.
 const SETTINGS: &str =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '3s'";
 /// An index that is built or dropped beside its table waits for older transactions, and nobody waits for it.
 const PATIENT: &str = "SET lock_timeout = 0";
 
-/// How far the index is that this session builds.
+/// Progress of the index that a session builds.
 const BUILT: &str = "SELECT GREATEST(blocks_done, tuples_done), GREATEST(blocks_total, tuples_total) \
     FROM pg_stat_progress_create_index WHERE pid = $1";
 
-/// Whether an index is there, and whole.
+/// Test of an index: nothing where it isn't there, and else whether it is whole.
 const IS_WHOLE: &str = "SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass($1)";
 
 /// The parts of a partitioned table that an index of it hasn't yet; a table that isn't parted has none.
@@ -65,7 +65,7 @@ async fn work(
     told: &Upgrading,
 ) -> Result<(), sqlx::Error> {
     let all: Vec<&Step> = steps::of(true).collect();
-    // Who waits inside of the database for its turn would hold up the index that another one builds.
+    // A wait for the turn inside of the database would hold up the index that another one builds.
     loop {
         let taken = taken(conn).await?;
         if all.iter().all(|step| taken.contains(step.name())) {
@@ -227,7 +227,7 @@ async fn build_beside(
         .await?;
     match is_whole {
         Some(true) => return Ok(()),
-        // What an interrupted one left.
+        // Left by an interrupted one.
         Some(false) => drop_index(conn, name).await?,
         None => {}
     }
@@ -249,7 +249,7 @@ async fn build_beside(
             if beside.is_none() {
                 beside = PgConnection::connect_with(options).await.ok();
             }
-            // How far it is, is nobody's need: it is built all the same.
+            // Progress is nobody's need: the index is built all the same.
             let Some(on) = &mut beside else { continue };
             let progress: Option<(i64, i64)> = sqlx::query_as(BUILT)
                 .bind(pid)

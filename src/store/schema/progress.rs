@@ -1,4 +1,4 @@
-//! How far an upgrade is: for the log, and for who asks the server meanwhile.
+//! Progress of an upgrade: for the log, and for who asks the server meanwhile.
 
 use std::fmt::{Display, Formatter};
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ const WORTH_A_WORD: Duration = Duration::from_secs(1);
 /// Between two words on the same step.
 const BETWEEN: Duration = Duration::from_secs(5);
 
-/// How far an upgrade is.
+/// Progress of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is done.
+    /// Sentence about the step.
     pub step: String,
     /// Number of this step, from one on.
     pub n: usize,
     /// Number of all steps.
     pub of: usize,
-    /// How much of the step is done, as far as that is known.
+    /// Share of the step that is done, as far as that is known.
     pub percent: Option<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Display for Progress {
     }
 }
 
-/// Where it is told. Clones of a receiver see the newest.
+/// Sender of the newest progress.
 pub type Upgrading = watch::Sender<Option<Progress>>;
 
 /// The words on one step.

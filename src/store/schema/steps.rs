@@ -9,7 +9,7 @@ pub(super) enum Step {
     Fill(Fill),
     /// An index that another one of these took the place of.
     Gone(&'static str),
-    /// What has to be written from now on, too, when a table is written to.
+    /// Something more that is written from now on when a table is written to.
     Trigger(Trigger),
     /// Numbers that the planner goes by, of these tables: of what was just made it has none.
     Count(&'static str, &'static [&'static str]),
@@ -45,7 +45,7 @@ impl Step {
         }
     }
 
-    /// What is done, for people.
+    /// Sentence about it, for people.
     pub(super) fn words(&self) -> String {
         match self {
             Self::Index(Index { name, table, .. }) => format!("the index `{name}` of `{table}` is built"),
@@ -88,7 +88,7 @@ const SHARED: &[Step] = &[
                 WHERE c.spki_sha256 > $1 AND c.spki_sha256 <= $2 GROUP BY c.spki_sha256 HAVING COUNT(*) > 1 \
                 ON CONFLICT DO NOTHING",
     }),
-    // What is in use and is neither revoked nor otherwise gone, and what is.
+    // Certificates in use: those that are active, and those that are revoked or otherwise gone.
     index(
         "certificate_states_in_use",
         "certificate_states",
@@ -262,7 +262,7 @@ const POSTGRES: &[Step] = &[
                 CROSS JOIN LATERAL certificate_names_of(c.subject, c.sans) n (name) \
                 WHERE c.id > $1 AND c.id <= $2 ON CONFLICT DO NOTHING",
     }),
-    // Who puts trigrams in has the head of the chain meanwhile: those of many rows are put in together, and soon.
+    // The head of the chain is held while trigrams are put in: those of many rows are put in together, and soon.
     index(
         "audit_logs_by_trigram",
         "audit_logs",

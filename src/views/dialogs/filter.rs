@@ -75,7 +75,7 @@ pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut 
     );
 }
 
-/// What can be typed, of the fields as many as there is room for.
+/// Hint at what can be typed, of the fields as many as there is room for.
 fn typed_as(fields: &[&str], room: usize) -> String {
     let with = |n: usize| {
         let more = match fields.len() - n {
