@@ -201,16 +201,30 @@ impl List {
         if is_known {
             return Ok((rows, most, true));
         }
-        let (from, order) = match &self.beside {
-            Some(beside) if !condition.contains(beside.others) => (beside.from, String::new()),
+        let of_first = |from: &str| format!("SELECT 1 FROM {from} LIMIT {}", most + 1);
+        let first = match &self.beside {
+            Some(beside) if !condition.contains(beside.others) => {
+                of_first(&format!("{}{condition}", beside.from))
+            }
             // Row by row as the page is: PostgreSQL would rather read all tables before it puts them together.
-            _ if most == MOST_COUNTED => (from, String::new()),
-            _ => (from, format!(" ORDER BY {by_what} {by}, {id} {by}")),
+            Some(beside) if most < MOST_COUNTED => {
+                let by_what = match by_what.starts_with(beside.columns) {
+                    true => by_what,
+                    false => beside.id,
+                };
+                of_first(&format!(
+                    "(SELECT {} AS walked_id, {by_what} AS walked_by FROM {}) walked WHERE \
+                     (SELECT 1 FROM {from}{condition} AND {} = walked.walked_id) IS NOT NULL \
+                     ORDER BY walked_by {by}, walked_id {by}",
+                    beside.id, beside.from, self.id,
+                ))
+            }
+            _ if most < MOST_COUNTED => {
+                of_first(&format!("{from}{condition} ORDER BY {by_what} {by}, {id} {by}"))
+            }
+            _ => of_first(&format!("{from}{condition}")),
         };
-        let n: i64 = sql(AssertSqlSafe(format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{condition}{order} LIMIT {}) n",
-            most + 1
-        )))
+        let n: i64 = sql(AssertSqlSafe(format!("SELECT COUNT(*) FROM ({first}) n")))
         .bind_all(binds)
         .fetch_one(conn.raw())
         .await

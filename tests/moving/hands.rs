@@ -229,12 +229,16 @@ fn n_steps_from_trouble_to_trouble_and_around() {
     assert_eq!(said(&state), "no row here is in trouble");
 }
 
+/// Columns of free text, which no index orders: the API refuses an order by them with the reason.
+const UNSORTED: [(ViewId, &str); 1] = [(ViewId::Audit, "why")];
+
 #[test]
 fn every_titled_column_of_a_sortable_list_has_an_order() {
     for view in views::ALL.iter().filter(|view| !view.sorts.is_empty()) {
         for column in (view.columns)(0).iter().filter(|column| !column.title.is_empty()) {
+            let is_sorted = view.sorts.iter().any(|(_, label)| *label == column.title);
             assert!(
-                view.sorts.iter().any(|(_, label)| *label == column.title),
+                is_sorted != UNSORTED.contains(&(view.id, column.title)),
                 "{} can't be sorted by `{}`",
                 view.title,
                 column.title
