@@ -34,6 +34,8 @@ mod server;
 mod times;
 #[path = "../tests/support/vault.rs"]
 mod vault;
+#[path = "support/vault_process.rs"]
+mod vault_process;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +56,7 @@ const SETTLES: Duration = Duration::from_secs(3);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["vault"] => platform::vault(),
+        ["vault"] => vault_process::play(),
         ["crowd", server, token, n_idle, n_questions] => crowd::main(
             server.parse().unwrap(),
             token,

@@ -22,6 +22,8 @@ mod ask;
 mod audit;
 #[path = "support/filled.rs"]
 mod filled;
+#[path = "scale/issuers.rs"]
+mod issuers;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
 #[path = "scale/questions.rs"]
@@ -32,6 +34,10 @@ mod report;
 mod server;
 #[path = "support/times.rs"]
 mod times;
+#[path = "../tests/support/vault.rs"]
+mod vault;
+#[path = "support/vault_process.rs"]
+mod vault_process;
 
 use std::time::Instant;
 
@@ -51,8 +57,12 @@ const TOKEN: &str = "cmp_a-token-for-the-scale-bench";
 const N: usize = 200;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["vault"] {
+        return vault_process::play();
+    }
     // `cargo test` runs benches too, once and without measuring.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -108,6 +118,11 @@ async fn measure() {
         }
     }
     server.stop();
+    if "issuers".contains(&only) {
+        for (name, rate, goal) in issuers::measure(&url).await {
+            report.add_rate(name, rate, goal);
+        }
+    }
     if only.is_empty() && report.size == Size::FULL && filled.is_none() {
         report.write();
     }

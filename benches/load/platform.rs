@@ -2,7 +2,7 @@
 //! `cmp-server`, the hosts that don't answer, and the crowd.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::filled::Filled;
 use crate::postgres::{self, Database};
 use crate::server::Server;
 use crate::setting;
-use crate::vault::Ca;
+use crate::vault_process::Vault;
 
 /// Of the role admin.
 pub(crate) const TOKEN: &str = "cmp_a-token-for-the-load-bench";
@@ -44,29 +44,10 @@ pub(crate) struct Platform {
     pub(crate) reports: Arc<Vec<String>>,
 }
 
-/// The bundled Vault in a process of its own.
-struct Vault {
-    child: Child,
-    address: String,
-    token: String,
-}
-
 pub(crate) struct Crowd {
     child: Child,
     leash: ChildStdin,
     says: BufReader<ChildStdout>,
-}
-
-/// The bundled Vault, until its standard input ends.
-pub(crate) fn vault() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let ca = Ca::start().await;
-        println!("{}", json!({"address": ca.address, "token": ca.root_token}));
-        std::io::stdout().flush().unwrap();
-        let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-        ended.await.unwrap().unwrap();
-    });
 }
 
 /// A process of this program that plays another part: one that has a machine of its own in life, and so gets what the
@@ -88,21 +69,10 @@ impl Platform {
         let database = postgres::fresh()?;
         let began = Instant::now();
         let port = silent_hosts();
-        let mut child = another(&["vault"]);
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let says: Value = serde_json::from_str(&line).unwrap();
-        let text = |name: &str| says[name].as_str().unwrap().to_owned();
         let mut it = Self {
             database,
             reports: Arc::default(),
-            vault: Vault {
-                child,
-                address: text("address"),
-                token: text("token"),
-            },
+            vault: Vault::of(another(&["vault"])),
             dir: tempfile::tempdir().unwrap(),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -255,12 +225,5 @@ impl Crowd {
         self.says.read_line(&mut line).unwrap();
         self.child.wait().unwrap();
         line.trim().to_owned()
-    }
-}
-
-impl Drop for Vault {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

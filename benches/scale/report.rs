@@ -39,6 +39,12 @@ impl Display for Size {
     }
 }
 
+/// Pieces of work done in a second, and those of what it is held against.
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    pub(crate) beside: f64,
+}
+
 pub(crate) struct Report {
     pub(crate) size: Size,
     rows: String,
@@ -82,6 +88,24 @@ impl Report {
                 (None, true) => "yes".to_owned(),
                 (None, false) => "**no**".to_owned(),
             }
+        );
+        println!("{row}");
+        writeln!(self.rows, "{row}").unwrap();
+    }
+
+    /// A rate, as a share of what it is held against, and the least that it has to be.
+    pub(crate) fn add_rate(&mut self, name: &str, rate: Rate, goal: f64) {
+        let share = rate.per_second / rate.beside;
+        let is_held = share >= goal;
+        self.n += 1;
+        self.n_held += usize::from(is_held);
+        let row = format!(
+            "| {name} | {:.0}/s | {:.0}/s | {:.0} % of it, or more | {}, {:.0} % |",
+            rate.per_second,
+            rate.beside,
+            goal * 100.0,
+            if is_held { "yes" } else { "**no**" },
+            share * 100.0
         );
         println!("{row}");
         writeln!(self.rows, "{row}").unwrap();
