@@ -28,7 +28,7 @@ use cmp_console::clients::acme::ExternalAccount;
 use cmp_console::clock::Clock;
 use cmp_console::domain::secret::Secret;
 use cmp_console::services::issuer::adapters::{Acme, Adapter, AdapterError, Begun, Order, Step, acme};
-use cmp_console::store::{Store, audit, issuance, requests};
+use cmp_console::store::{Store, audit, claims, requests};
 use cmp_console::wire::agents::ChallengeAnswer;
 use pebble::{BLOCKED, EAB_HMAC, EAB_KEY_ID, Pebble};
 use port::free_port;
@@ -192,7 +192,7 @@ async fn killed_between_signature_and_record_the_signed_one_is_taken() {
 async fn sign_and_die(world: &World, store: &Store, adapter: &Acme, id: &str) -> String {
     let mut tx = store.begin().await.unwrap();
     let lease = Duration::zero();
-    let issuing = issuance::begin_issue(&mut tx, id, "dies", lease)
+    let issuing = claims::begin_issue(&mut tx, id, "dies", lease)
         .await
         .unwrap()
         .unwrap();

@@ -62,9 +62,13 @@ async fn alone(vault: &Vault, keys: &[(String, String)]) -> f64 {
     let signed = futures::stream::iter(keys.iter().cloned())
         .map(|(name, csr)| {
             let body = json!({"csr": csr, "common_name": name, "ttl": "240h"});
-            let asked = http.post(&url).header("X-Vault-Token", &vault.token).body(body.to_string());
+            let asked = http
+                .post(&url)
+                .header("X-Vault-Token", &vault.token)
+                .body(body.to_string());
             tokio::spawn(async move {
-                let answer: Value = serde_json::from_str(&asked.send().await.unwrap().text().await.unwrap()).unwrap();
+                let answer: Value =
+                    serde_json::from_str(&asked.send().await.unwrap().text().await.unwrap()).unwrap();
                 assert!(answer["data"]["certificate"].is_string(), "{answer}");
             })
         })
@@ -112,14 +116,19 @@ async fn issued(url: &str, vault: &Vault, keys: &[(String, String)], n_issuers: 
             return n_before as f64 / since.elapsed().as_secs_f64();
         }
         assert!(began.elapsed() < PATIENCE, "{left} are not issued");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// Makes the requests, which wait for the CA.
 async fn ask(url: &str, vault: &Vault, keys: &[(String, String)]) {
     let store = Store::open(url, Clock::system()).await.unwrap();
-    let agents = agents::page(&mut store.read().await.unwrap(), &PageQuery::default())
+    let active = PageQuery {
+        filter: Some("status:active".to_owned()),
+        limit: Some(500),
+        ..PageQuery::default()
+    };
+    let agents = agents::page(&mut store.read().await.unwrap(), &active)
         .await
         .unwrap()
         .items;

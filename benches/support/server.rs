@@ -13,7 +13,7 @@ const STARTS: Duration = Duration::from_secs(120);
 
 pub(crate) struct Server {
     child: Child,
-    /// Addresses, as `127.0.0.1:port`.
+    /// Addresses, as `127.0.0.1:port`; empty where no role listens there.
     pub(crate) api: String,
     pub(crate) health: String,
 }
@@ -54,7 +54,7 @@ fn started(log: &Path) -> (String, String) {
         let text = std::fs::read_to_string(log).unwrap();
         if let Some(line) = text.lines().find(|line| line.contains(r#""message":"started""#)) {
             let fields = &serde_json::from_str::<Value>(line).unwrap()["fields"];
-            let at = |name: &str| fields[name].as_str().unwrap().to_owned();
+            let at = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
             return (at("listen"), at("health_listen"));
         }
         assert!(began.elapsed() < STARTS, "the server doesn't start: {text}");

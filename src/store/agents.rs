@@ -1,5 +1,7 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
+use std::collections::BTreeSet;
+
 use sqlx::AssertSqlSafe;
 
 use crate::domain::agent::{Agent, AgentIdentity, AgentStatus};
@@ -14,7 +16,7 @@ use super::in_use_sql::{has_no_token, in_use, without_token};
 use super::row::{FromRow, Row, list, word};
 use super::search::{By, Place, Words};
 use super::select::{Beside, Field, Is, List, SortColumn, Sorts, Where};
-use super::statement::{Json, Value, sql};
+use super::statement::{Json, Value, is_listed, listed, sql};
 use super::{Conn, StoreError, Tx, certificate_list};
 
 /// Agents, and the number of their installations.
@@ -314,6 +316,22 @@ pub(super) async fn locked(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
         .rows(tx.raw())
         .await
         .map_err(StoreError::because("waiting for an agent"))?;
+    Ok(())
+}
+
+/// Waits for several, in one order for all who do.
+pub(super) async fn all_locked(tx: &mut Tx, ids: &BTreeSet<String>) -> Result<(), StoreError> {
+    let text = format!(
+        "SELECT a.id FROM agents a WHERE {} ORDER BY a.id",
+        is_listed("a.id", 1)
+    );
+    let ids: Vec<String> = ids.iter().cloned().collect();
+    sql(AssertSqlSafe(text))
+        .bind(listed(&ids))
+        .locking("a")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for agents"))?;
     Ok(())
 }
 

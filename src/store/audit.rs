@@ -1,16 +1,20 @@
 //! The audit trail: appended in the transaction of the change that a row tells of, never changed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
+use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, Named, SortColumn, Sorts, Where};
-use super::statement::{Raw, Value, sql};
+use super::statement::{Raw, Value, listed, rows_of, sql};
 use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, request_list};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
@@ -213,39 +217,73 @@ pub(super) const ISSUER: &str = "issuer";
 
 /// What the issuer does, it does because somebody asked: its rows say under which ticket, why, and in which
 /// run, as the row does that asked for it: for the same thing, or in the moment that the request was made.
-async fn on_behalf(tx: &mut Tx, entry: AuditEntry) -> Result<AuditEntry, StoreError> {
-    if entry.source != ISSUER || entry.run_id.is_some() {
-        return Ok(entry);
+async fn on_behalf(tx: &mut Tx, entries: &mut [AuditEntry]) -> Result<(), StoreError> {
+    let is_asked_for = |entry: &&mut AuditEntry| entry.source == ISSUER && entry.run_id.is_none();
+    let ids_of = |entries: &mut [AuditEntry], is_request: bool| -> BTreeSet<(String, String)> {
+        entries
+            .iter_mut()
+            .filter(is_asked_for)
+            .filter(|entry| (entry.entity_type == EntityKind::Request) == is_request)
+            .map(|entry| (entry.action.clone(), entry.entity_id.clone()))
+            .collect()
+    };
+    let asked_for_request = "SELECT a.seq FROM issuance_requests r JOIN audit_logs a \
+         ON a.entity_id IN (r.id, r.replaces) AND a.timestamp = r.created_at \
+         WHERE r.id = l.value AND a.outcome = 'asked' AND a.source <> $2 AND a.action <> $3 \
+         ORDER BY a.seq DESC LIMIT 1";
+    let asked_for = "SELECT a.seq FROM audit_logs a \
+         WHERE a.entity_id = l.value AND a.outcome = 'asked' AND a.source <> $2 AND a.action = $3 \
+         ORDER BY a.seq DESC LIMIT 1";
+    let mut found: BTreeMap<(String, String), AskedFor> = BTreeMap::new();
+    for (is_request, asked) in [(true, asked_for_request), (false, asked_for)] {
+        let mut by_action: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (action, id) in ids_of(entries, is_request) {
+            by_action.entry(action).or_default().push(id);
+        }
+        for (action, ids) in by_action {
+            let text = format!(
+                "SELECT w.id, a.reason, a.ticket, a.run_id FROM \
+                 (SELECT l.value AS id, ({asked}) AS seq FROM json_each($1) l) w JOIN audit_logs a ON a.seq = w.seq"
+            );
+            let rows: Vec<AskedFor> = sql(AssertSqlSafe(text))
+                .bind(listed(&ids))
+                .bind(ISSUER)
+                .bind(&action)
+                .fetch_all(tx.raw())
+                .await
+                .map_err(StoreError::because("reading who asked for it"))?;
+            for row in rows {
+                found.insert((action.clone(), row.id.clone()), row);
+            }
+        }
     }
-    let text = match entry.entity_type {
-        EntityKind::Request => {
-            "SELECT a.reason, a.ticket, a.run_id FROM issuance_requests r JOIN audit_logs a \
-             ON a.entity_id IN (r.id, r.replaces) AND a.timestamp = r.created_at \
-             WHERE r.id = $1 AND a.outcome = 'asked' AND a.source <> $2 AND a.action <> $3 \
-             ORDER BY a.seq DESC LIMIT 1"
+    for entry in entries.iter_mut().filter(is_asked_for) {
+        if let Some(asked) = found.get(&(entry.action.clone(), entry.entity_id.clone())) {
+            entry.reason = entry.reason.take().or_else(|| asked.reason.clone());
+            entry.ticket.clone_from(&asked.ticket);
+            entry.run_id.clone_from(&asked.run_id);
         }
-        _ => {
-            "SELECT a.reason, a.ticket, a.run_id FROM audit_logs a \
-             WHERE a.entity_id = $1 AND a.outcome = 'asked' AND a.source <> $2 AND a.action = $3 \
-             ORDER BY a.seq DESC LIMIT 1"
-        }
-    };
-    let asked: Option<(Option<String>, Option<String>, Option<String>)> = sql(text)
-        .bind(&entry.entity_id)
-        .bind(ISSUER)
-        .bind(&entry.action)
-        .fetch_optional(tx.raw())
-        .await
-        .map_err(StoreError::because("reading who asked for it"))?;
-    let Some((reason, ticket, run_id)) = asked else {
-        return Ok(entry);
-    };
-    Ok(AuditEntry {
-        reason: entry.reason.or(reason),
-        ticket,
-        run_id,
-        ..entry
-    })
+    }
+    Ok(())
+}
+
+/// What the row says that asked for something.
+struct AskedFor {
+    id: String,
+    reason: Option<String>,
+    ticket: Option<String>,
+    run_id: Option<String>,
+}
+
+impl FromRow for AskedFor {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            reason: row.try_get("reason")?,
+            ticket: row.try_get("ticket")?,
+            run_id: row.try_get("run_id")?,
+        })
+    }
 }
 
 /// Appends `entry`, chained to the row before it.
@@ -254,7 +292,10 @@ async fn on_behalf(tx: &mut Tx, entry: AuditEntry) -> Result<AuditEntry, StoreEr
 /// The row can't be written; then the caller's change must not be made either.
 pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     write_noted(tx).await?;
-    write(tx, entry).await
+    let mut written = write(tx, vec![entry]).await?;
+    written
+        .pop()
+        .ok_or_else(|| Problem::internal("an audit row was not written").into())
 }
 
 /// Appends at the end of the transaction: for a row that nobody needs to know the number of. The chain
@@ -266,31 +307,21 @@ pub(super) fn note(tx: &mut Tx, entry: AuditEntry) {
 
 /// Writes what was noted.
 pub(super) async fn write_noted(tx: &mut Tx) -> Result<(), StoreError> {
-    for entry in tx.take_noted() {
-        write(tx, entry).await?;
+    let noted = tx.take_noted();
+    if !noted.is_empty() {
+        write(tx, noted).await?;
     }
     Ok(())
 }
 
-/// The statement that appends a row, and what it gives back.
-macro_rules! insert {
-    ($returning:literal) => {
-        concat!(
-            "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
-             ticket, run_id, source, detail, prev_hash, hash) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-            $returning
-        )
-    };
-}
+/// Rows that one statement appends.
+const AT_ONCE: usize = 32;
+const N_COLUMNS: usize = 14;
 
-const INSERT: &str = insert!("");
-/// Tells other processes of the row and of what changed before it, too: a statement less.
-const TELLING_INSERT: &str = insert!(" RETURNING pg_notify('cmp_changes', $15)");
-
-async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
+/// Appends rows to the chain, whose head is held from then on until the transaction ends.
+async fn write(tx: &mut Tx, mut entries: Vec<AuditEntry>) -> Result<Vec<AuditRow>, StoreError> {
     let doing = "writing the audit row";
-    let entry = on_behalf(tx, entry).await?.bounded();
+    on_behalf(tx, &mut entries).await?;
     let head = match tx.is_postgres() {
         true => dialect::postgres::AUDIT_HEAD,
         false => dialect::sqlite::AUDIT_HEAD,
@@ -299,42 +330,68 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
         .fetch_optional(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    let (seq, prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
-    let row = AuditRow::chained(entry, seq + 1, tx.now(), prev_hash);
-    tx.changed(EntityKind::Audit, &row.seq.to_string());
+    let (mut seq, mut prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        seq += 1;
+        let before = std::mem::take(&mut prev_hash);
+        let row = AuditRow::chained(entry.bounded(), seq, tx.now(), before);
+        prev_hash.clone_from(&row.hash);
+        tx.changed(EntityKind::Audit, &row.seq.to_string());
+        rows.push(row);
+    }
     // One text for all that changed, but for what changes very much at once.
     let mut notices = tx.notices();
-    let notice = notices.pop();
-    let insert = sql(match notice {
-        Some(_) => TELLING_INSERT,
-        None => INSERT,
-    });
-    let insert = insert
-        .bind(row.seq)
-        .bind(row.timestamp)
-        .bind(&row.actor)
-        .bind(&row.action)
-        .bind(row.entity_type.word())
-        .bind(&row.entity_id)
-        .bind(row.outcome.word())
-        .bind(&row.reason)
-        .bind(&row.ticket)
-        .bind(&row.run_id)
-        .bind(&row.source)
-        .bind(&row.detail)
-        .bind(&row.prev_hash)
-        .bind(&row.hash);
+    for some in rows.chunks(AT_ONCE) {
+        append_rows(tx, some, notices.pop())
+            .await
+            .map_err(StoreError::because(doing))?;
+    }
+    tx.notify(notices).await?;
+    tx.is_audited();
+    Ok(rows)
+}
+
+/// Appends rows that are chained already. With a notice, other processes are told of them and of what changed before, too:
+/// a statement less.
+async fn append_rows(tx: &mut Tx, rows: &[AuditRow], notice: Option<String>) -> Result<(), sqlx::Error> {
+    let places = rows_of(rows.len(), N_COLUMNS);
+    let telling = match &notice {
+        // Of texts that are alike one is sent.
+        Some(_) => format!(
+            " RETURNING pg_notify('cmp_changes', ${})",
+            rows.len() * N_COLUMNS + 1
+        ),
+        None => String::new(),
+    };
+    let text = format!(
+        "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
+         ticket, run_id, source, detail, prev_hash, hash) VALUES {places}{telling}"
+    );
+    let mut insert = sql(AssertSqlSafe(text));
+    for row in rows {
+        insert = insert
+            .bind(row.seq)
+            .bind(row.timestamp)
+            .bind(&row.actor)
+            .bind(&row.action)
+            .bind(row.entity_type.word())
+            .bind(&row.entity_id)
+            .bind(row.outcome.word())
+            .bind(&row.reason)
+            .bind(&row.ticket)
+            .bind(&row.run_id)
+            .bind(&row.source)
+            .bind(&row.detail)
+            .bind(&row.prev_hash)
+            .bind(&row.hash);
+    }
     let insert = match notice {
         Some(notice) => insert.bind(notice),
         None => insert,
     };
-    insert
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
-    tx.notify(notices).await?;
-    tx.is_audited();
-    Ok(row)
+    insert.execute(tx.raw()).await?;
+    Ok(())
 }
 
 /// Makes room for the rows of this month and the next ones, where the trail is kept by months.

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 
 use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use crate::domain::id::{EntityKind, new_id};
@@ -16,7 +17,7 @@ use super::certificate_list::{LIST, STILL_MATTERS, asked, derived};
 use super::in_use_sql::{of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
-use super::statement::{Json, Value, sql};
+use super::statement::{Json, Value, rows_of, sql};
 use super::{Conn, StoreError, Tx, agents, keys};
 
 /// What is read from an issued certificate, and where it came from.
@@ -84,38 +85,80 @@ pub(super) async fn insert_from(
     request_id: Option<&str>,
     replaces: Option<&str>,
 ) -> Result<Certificate, StoreError> {
-    keys::upsert(tx, &new.spki_sha256, &new.key_algorithm).await?;
-    let id = new_id(EntityKind::Certificate);
+    let one = Inserted {
+        new,
+        request_id,
+        replaces,
+    };
+    match insert_all(tx, &[one]).await?.pop() {
+        Some(id) => existing(tx, &id).await,
+        None => Err(Problem::internal("a certificate was not recorded").into()),
+    }
+}
+
+/// A certificate for the inventory, the request that it came out of, and what it replaces.
+pub(super) struct Inserted<'a> {
+    pub(super) new: &'a NewCertificate,
+    pub(super) request_id: Option<&'a str>,
+    pub(super) replaces: Option<&'a str>,
+}
+
+const N_COLUMNS: usize = 19;
+
+/// Puts certificates and their keys, no two of which are the same, into the inventory; gives their ids, in their order.
+pub(super) async fn insert_all(tx: &mut Tx, all: &[Inserted<'_>]) -> Result<Vec<String>, StoreError> {
+    let keys: Vec<(&str, &str)> = all
+        .iter()
+        .map(|it| (it.new.spki_sha256.as_str(), it.new.key_algorithm.as_str()))
+        .collect();
+    keys::upsert_all(tx, &keys).await?;
     let now = tx.now();
-    sql(
+    let text = format!(
         "INSERT INTO certificates (id, subject, sans, issuer, serial, fingerprint_sha256, spki_sha256, \
          key_algorithm, not_before, not_after, status, adapter_id, request_id, replaces, pem, chain_pem, \
-         created_at, updated_at, fingerprint_sha1) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, $15, $16, $16, $17)",
-    )
-    .bind(&id)
-    .bind(&new.subject)
-    .bind(Json(&new.sans))
-    .bind(&new.issuer)
-    .bind(&new.serial)
-    .bind(&new.fingerprint_sha256)
-    .bind(&new.spki_sha256)
-    .bind(&new.key_algorithm)
-    .bind(new.not_before)
-    .bind(new.not_after)
-    .bind(&new.adapter_id)
-    .bind(request_id)
-    .bind(replaces)
-    .bind(&new.pem)
-    .bind(&new.chain_pem)
-    .bind(now)
-    .bind(sha1_of(&new.pem))
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("putting a certificate into the inventory"))?;
-    tx.changed(EntityKind::Certificate, &id);
-    tx.changed(EntityKind::Key, &new.spki_sha256);
-    existing(tx, &id).await
+         created_at, updated_at, fingerprint_sha1) VALUES {}",
+        rows_of(all.len(), N_COLUMNS)
+    );
+    let mut insert = sql(AssertSqlSafe(text));
+    let mut ids = Vec::with_capacity(all.len());
+    for Inserted {
+        new,
+        request_id,
+        replaces,
+    } in all
+    {
+        let id = new_id(EntityKind::Certificate);
+        insert = insert
+            .bind(&id)
+            .bind(&new.subject)
+            .bind(Json(&new.sans))
+            .bind(&new.issuer)
+            .bind(&new.serial)
+            .bind(&new.fingerprint_sha256)
+            .bind(&new.spki_sha256)
+            .bind(&new.key_algorithm)
+            .bind(new.not_before)
+            .bind(new.not_after)
+            .bind(CertificateStatus::Active.word())
+            .bind(&new.adapter_id)
+            .bind(*request_id)
+            .bind(*replaces)
+            .bind(&new.pem)
+            .bind(&new.chain_pem)
+            .bind(now)
+            .bind(now)
+            .bind(sha1_of(&new.pem));
+        ids.push(id);
+    }
+    insert
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("putting a certificate into the inventory"))?;
+    for (id, it) in ids.iter().zip(all) {
+        tx.changed(EntityKind::Certificate, id);
+        tx.changed(EntityKind::Key, &it.new.spki_sha256);
+    }
+    Ok(ids)
 }
 
 /// The SHA-1 that Windows and Java show as a thumbprint: people come with it, and nothing is decided by it.

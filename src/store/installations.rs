@@ -1,15 +1,18 @@
 //! Installations: what is expected where, and what the agents found there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::AssertSqlSafe;
 
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
 use crate::domain::told::told;
+use crate::problem::Problem;
 use crate::wire::agents::ReportedInstallation;
 
 use super::row::{FromRow, Row};
-use super::statement::{Value, places, sql};
+use super::statement::{Value, places, rows_of, sql};
 use super::{Conn, StoreError, Tx, agents};
 
 /// A certificate `f` that is found at the installation `i`, fulfils a condition, and isn't the expected one.
@@ -38,13 +41,42 @@ pub async fn expect(
     path: &str,
     certificate: &Certificate,
 ) -> Result<Installation, StoreError> {
-    agents::locked(tx, agent_id).await?;
+    let places = [Expected {
+        agent_id,
+        path,
+        certificate_id: &certificate.id,
+        fingerprint_sha256: &certificate.fingerprint_sha256,
+    }];
+    match expect_all(tx, &places).await?.pop() {
+        Some((id, ..)) => existing(tx, &id).await,
+        None => Err(Problem::internal("an installation was not recorded").into()),
+    }
+}
+
+/// A place and the certificate that is expected there.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub(super) agent_id: &'a str,
+    pub(super) path: &'a str,
+    pub(super) certificate_id: &'a str,
+    pub(super) fingerprint_sha256: &'a str,
+}
+
+/// Expects certificates at as many places, no two of which are the same. Gives the id, the agent and the path of each
+/// installation.
+pub(super) async fn expect_all(
+    tx: &mut Tx,
+    places: &[Expected<'_>],
+) -> Result<Vec<(String, String, String)>, StoreError> {
+    let doing = "recording what is expected on an agent";
+    let agents: BTreeSet<String> = places.iter().map(|place| place.agent_id.to_owned()).collect();
+    agents::all_locked(tx, &agents).await?;
     let now = tx.now();
     // While an installation is under way, what it was to replace is still what is really there; where the first one
     // failed, nothing ever was.
-    let id: String = sql(
+    let text = format!(
         "INSERT INTO installations (id, agent_id, path, certificate_id, expected_sha256, created_at, \
-         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+         updated_at) VALUES {} \
          ON CONFLICT (agent_id, path) DO UPDATE SET \
          previous_certificate_id = CASE \
            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = installations.id \
@@ -54,21 +86,32 @@ pub async fn expect(
            ELSE installations.certificate_id END, \
          certificate_id = excluded.certificate_id, expected_sha256 = excluded.expected_sha256, \
          install_error = NULL, version = installations.version + 1, updated_at = excluded.updated_at \
-         RETURNING id",
-    )
-    .bind(new_id(EntityKind::Installation))
-    .bind(agent_id)
-    .bind(path)
-    .bind(&certificate.id)
-    .bind(&certificate.fingerprint_sha256)
-    .bind(now)
-    .fetch_one(tx.raw())
-    .await
-    .map_err(StoreError::because("recording what is expected on an agent"))?;
-    tx.changed(EntityKind::Installation, &id);
-    tx.changed(EntityKind::Agent, agent_id);
-    tx.changed(EntityKind::Certificate, &certificate.id);
-    existing(tx, &id).await
+         RETURNING id, agent_id, path",
+        rows_of(places.len(), 7)
+    );
+    let mut insert = sql(AssertSqlSafe(text));
+    for place in places {
+        insert = insert
+            .bind(new_id(EntityKind::Installation))
+            .bind(place.agent_id)
+            .bind(place.path)
+            .bind(place.certificate_id)
+            .bind(place.fingerprint_sha256)
+            .bind(now)
+            .bind(now);
+    }
+    let made: Vec<(String, String, String)> = insert
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    for (id, agent_id, _) in &made {
+        tx.changed(EntityKind::Installation, id);
+        tx.changed(EntityKind::Agent, agent_id);
+    }
+    for place in places {
+        tx.changed(EntityKind::Certificate, place.certificate_id);
+    }
+    Ok(made)
 }
 
 /// One.
@@ -145,7 +188,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, S
 }
 
 async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
-    let rows: Vec<Wrapped> = sql(sqlx::AssertSqlSafe(format!(
+    let rows: Vec<Wrapped> = sql(AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
          c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, i.chain_missing, \
          (SELECT COUNT(*) FROM certificates r WHERE r.fingerprint_sha256 = i.served_sha256 \
@@ -187,7 +230,7 @@ pub async fn reported(
          RETURNING id, path, on_disk_sha256, served_sha256, chain_missing, report_error",
         places(3, found.len())
     );
-    let known: Vec<Found> = sql(sqlx::AssertSqlSafe(text))
+    let known: Vec<Found> = sql(AssertSqlSafe(text))
         .bind(agent_id)
         .bind(tx.now())
         .bind_all(found.keys().map(|path| Value::from(*path)))
@@ -216,7 +259,7 @@ pub async fn reported(
 /// # Errors
 /// The database doesn't answer.
 pub async fn left_out(conn: &mut Conn, agent_id: &str, at_most: i64) -> Result<Vec<String>, StoreError> {
-    sql(sqlx::AssertSqlSafe(format!(
+    sql(AssertSqlSafe(format!(
         "SELECT i.path FROM installations i JOIN agents a ON a.id = i.agent_id \
          WHERE i.agent_id = $1 AND {LEFT_OUT} ORDER BY i.path LIMIT $2"
     )))
@@ -262,7 +305,7 @@ pub(super) async fn done(
     found: Option<&ReportedInstallation>,
 ) -> Result<(), StoreError> {
     // One that failed here and is newer still belongs here.
-    sql(sqlx::AssertSqlSafe(format!(
+    sql(AssertSqlSafe(format!(
         "UPDATE installations SET install_error = NULL, previous_certificate_id = NULL, \
          failed_certificate_id = {NEWER_THAT_FAILED}, \
          failed_error = CASE WHEN {NEWER_THAT_FAILED} IS NULL THEN NULL ELSE failed_error END WHERE id = $1"
@@ -297,7 +340,7 @@ pub(super) async fn failed(
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let doing = "recording a failed installation";
-    sql(sqlx::AssertSqlSafe(format!(
+    sql(AssertSqlSafe(format!(
         "UPDATE installations SET install_error = $3, updated_at = $2, \
          failed_certificate_id = COALESCE({NEWER_THAT_FAILED}, certificate_id), \
          failed_error = CASE WHEN {NEWER_THAT_FAILED} IS NULL THEN $3 ELSE failed_error END WHERE id = $1"

@@ -1,14 +1,14 @@
 //! What the issuer does with requests: each function is one transition with its audit row, guarded by
 //! the status, so that a crash between two of them can be driven on and nothing is signed twice.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::adapter::Pause;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
-use crate::domain::request::{Request, RequestStatus};
+use crate::domain::request::Request;
 use crate::domain::signature::CLOCK_AHEAD;
 use crate::domain::told::told;
 use crate::domain::wanted::DATED_BACK;
@@ -16,11 +16,8 @@ use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
 use super::issuing::{by_issuer, guard, wait_again};
-use super::requests::{Wrapped, existing};
 use super::statement::sql;
-use super::{
-    Conn, StoreError, Tx, adapters, audit, ban, certificates, jobs, keys, orders, request_failure, revocation,
-};
+use super::{StoreError, Tx, adapters, audit, certificates, issued, orders, request_failure, revocation};
 
 /// A request that was claimed to be issued.
 #[derive(Clone, Debug)]
@@ -70,30 +67,6 @@ impl NoSignature {
     }
 }
 
-/// Requests at one CA that may be begun now, the oldest first: those that wait for it, unless it is paused, and are
-/// due, and those whose worker was cut off.
-///
-/// # Errors
-/// The database doesn't answer.
-pub async fn claimable(conn: &mut Conn, adapter_id: &str, limit: u32) -> Result<Vec<Request>, StoreError> {
-    let now = conn.now();
-    let rows: Vec<Wrapped> = sql(
-        "SELECT r.* FROM issuance_requests r JOIN adapters a ON a.id = r.adapter_id \
-         WHERE a.id = $3 AND a.status = 'active' AND ( \
-           (r.status = 'pending' AND r.waiting_on = 'ca' \
-             AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= $1)) \
-           OR (r.status = 'issuing' AND (r.lease_until IS NULL OR r.lease_until <= $1))) \
-         ORDER BY r.id LIMIT $2",
-    )
-    .bind(now)
-    .bind(limit)
-    .bind(adapter_id)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because("reading which requests are due"))?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
-}
-
 /// The requests that `owner` claimed, at one CA or at all, are free again at `at`. None of them may be with the CA
 /// then.
 ///
@@ -117,89 +90,6 @@ pub async fn release(
     .map_err(StoreError::because("freeing what an earlier worker had claimed"))
 }
 
-/// Claims a request for `owner` and writes `issuing`, before the CA is called. `None` if another worker
-/// has it, or it isn't due any more.
-///
-/// # Errors
-/// The database doesn't answer.
-pub async fn begin_issue(
-    tx: &mut Tx,
-    id: &str,
-    owner: &str,
-    lease: Duration,
-) -> Result<Option<Issuing>, StoreError> {
-    let doing = "beginning to issue";
-    let now = tx.now();
-    // One that another issuer is at is not waited for: there is other work.
-    let free: Option<String> = sql("SELECT r.id FROM issuance_requests r WHERE r.id = $1")
-        .bind(id)
-        .skipping_locked("r")
-        .fetch_optional(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
-    let before = existing(tx, id).await?;
-    if free.is_none() {
-        return Ok(None);
-    }
-    let asked_at: Option<DateTime<Utc>> = sql("SELECT asked_ca_at FROM issuance_requests WHERE id = $1")
-        .bind(id)
-        .fetch_one(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
-    let claimed: Option<(String, Option<String>)> = sql(
-        "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = $2, \
-         lease_until = $3, next_attempt_at = NULL, asked_ca_at = COALESCE(asked_ca_at, $4), \
-         version = version + 1, updated_at = $4 \
-         WHERE id = $1 AND csr_pem IS NOT NULL AND ( \
-           (status = 'pending' AND waiting_on = 'ca' AND (next_attempt_at IS NULL OR next_attempt_at <= $4)) \
-           OR (status = 'issuing' AND (lease_until IS NULL OR lease_until <= $4))) \
-         RETURNING csr_pem, spki_sha256",
-    )
-    .bind(id)
-    .bind(owner)
-    .bind(now + lease)
-    .bind(now)
-    .fetch_optional(tx.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let Some((csr_pem, Some(spki_sha256))) = claimed else {
-        return Ok(None);
-    };
-    let no_signature = if keys::is_compromised(tx, &spki_sha256, &csr_pem).await? {
-        Some(NoSignature::Compromised)
-    } else if ban::is_banned(tx, before.agent_id.as_deref()).await? {
-        Some(NoSignature::Banned)
-    } else {
-        None
-    };
-    let (ca_order, answered) = orders::known(tx, id).await?;
-    let detail = if let Some(why) = no_signature {
-        format!("{}: the CA is only asked whether it signed before", why.why())
-    } else if before.status == RequestStatus::Issuing {
-        format!("driven on by {owner} after an earlier worker was cut off")
-    } else {
-        format!("asks the CA for `{}`", before.common_name)
-    };
-    tx.changed(EntityKind::Request, id);
-    let entry = by_issuer(
-        "issue",
-        EntityKind::Request,
-        id,
-        AuditOutcome::Asked,
-        Some(detail),
-    );
-    audit::note(tx, entry);
-    Ok(Some(Issuing {
-        request: existing(tx, id).await?,
-        csr_pem,
-        spki_sha256,
-        may_be_signed: asked_at.is_some(),
-        ca_order,
-        answered,
-        no_signature,
-    }))
-}
-
 /// The CA signed: inserts the certificate, links it with what it replaces, expects it where it is to be
 /// installed and queues that, and writes the audit row, all or nothing. A certificate whose key was
 /// compromised meanwhile is recorded, and installed nowhere.
@@ -214,41 +104,11 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
         ))
         .into());
     }
-    let replaces = request.replaces.as_deref();
-    let mut new = new.clone();
-    new.adapter_id.get_or_insert(request.adapter_id.clone());
-    let certificate = certificates::insert_from(tx, &new, Some(id), replaces).await?;
-    let now = tx.now();
-    sql(
-        "UPDATE issuance_requests SET status = 'issued', certificate_id = $2, error_message = NULL, \
-         claimed_by = NULL, lease_until = NULL, version = version + 1, updated_at = $3 WHERE id = $1",
-    )
-    .bind(id)
-    .bind(&certificate.id)
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("recording an issued certificate"))?;
-    tx.changed(EntityKind::Request, id);
-    if let Some(old) = replaces {
-        sql("UPDATE certificates SET replaced_by = $2, version = version + 1, updated_at = $3 WHERE id = $1")
-            .bind(old)
-            .bind(&certificate.id)
-            .bind(now)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because("linking a certificate with what it replaces"))?;
-        tx.changed(EntityKind::Certificate, old);
+    let mut recorded = issued::record(tx, &[(request, new)]).await?;
+    match recorded.pop() {
+        Some(it) => certificates::existing(tx, &it.id).await,
+        None => Err(Problem::internal("an issued certificate was not recorded").into()),
     }
-    // Held to the end, so that who blocks it now finds the installation and takes it back.
-    let blocked = keys::is_blocked(tx, &certificate).await?;
-    if let (Some(agent_id), Some(path), false) = (&request.agent_id, &request.install_path, blocked) {
-        jobs::ask_install(tx, agent_id, path, &certificate).await?;
-    }
-    let detail = format!("certificate `{}`, serial {}", certificate.id, certificate.serial);
-    let entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Done, Some(detail));
-    audit::note(tx, entry);
-    certificates::existing(tx, &certificate.id).await
 }
 
 /// Signer of a certificate that is refused.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
+use sqlx::AssertSqlSafe;
 
 use crate::domain::adapter::PauseKind;
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
-use super::statement::{Json, judged, sql};
+use super::statement::{Json, is_listed, judged, listed, rows_of, sql};
 use super::{Conn, StoreError, Tx, agents, installations, issuance, keys, request_failure};
 
 /// How many jobs an agent is given at once.
@@ -140,44 +141,85 @@ pub async fn queue_install(
     installation: &Installation,
     certificate: &Certificate,
 ) -> Result<String, StoreError> {
-    let overtaken = JobResult::withdrawn("overtaken by a newer installation at the same path");
-    let now = tx.now();
-    let old: Vec<String> = sql(
-        "UPDATE jobs SET status = 'failed', result = $2, ended_at = $3, error_message = $4 \
-         WHERE installation_id = $1 AND status = 'queued' RETURNING id",
-    )
-    .bind(&installation.id)
-    .bind(Json(&overtaken))
-    .bind(now)
-    .bind(&overtaken.error)
-    .fetch_all(tx.raw())
-    .await
-    .map_err(StoreError::because("queueing an installation"))?;
-    for id in old {
-        tx.changed(EntityKind::Job, &id);
-    }
     let (Some(pem), Some(chain_pem)) = (&certificate.pem, &certificate.chain_pem) else {
         return Err(
             Problem::internal(format!("certificate `{}` came without its PEM", certificate.id)).into(),
         );
     };
-    let work = AgentWork::Install {
-        certificate_id: certificate.id.clone(),
-        path: installation.path.clone(),
-        certificate_pem: pem.clone(),
-        chain_pem: chain_pem.clone(),
-        fingerprint_sha256: certificate.fingerprint_sha256.clone(),
-        spki_sha256: certificate.spki_sha256.clone(),
+    let install = Install {
+        installation_id: &installation.id,
+        agent_id: &installation.agent_id,
+        path: &installation.path,
+        certificate_id: &certificate.id,
+        pem,
+        chain_pem,
+        fingerprint_sha256: &certificate.fingerprint_sha256,
+        spki_sha256: &certificate.spki_sha256,
     };
-    let job = Queued {
-        kind: "install",
-        agent_id: Some(&installation.agent_id),
-        request_id: None,
-        certificate_id: Some(&certificate.id),
-        installation_id: Some(&installation.id),
-        work: Some(&work),
-    };
-    queue(tx, job).await
+    let mut queued = queue_installs(tx, &[install]).await?;
+    queued
+        .pop()
+        .ok_or_else(|| Problem::internal("an installation was not queued").into())
+}
+
+/// An installation to be queued, and the certificate.
+pub(super) struct Install<'a> {
+    pub(super) installation_id: &'a str,
+    pub(super) agent_id: &'a str,
+    pub(super) path: &'a str,
+    pub(super) certificate_id: &'a str,
+    pub(super) pem: &'a str,
+    pub(super) chain_pem: &'a str,
+    pub(super) fingerprint_sha256: &'a str,
+    pub(super) spki_sha256: &'a str,
+}
+
+/// Queues several, as [`queue_install`] does one; gives the jobs' ids, in their order.
+pub(super) async fn queue_installs(tx: &mut Tx, installs: &[Install<'_>]) -> Result<Vec<String>, StoreError> {
+    let doing = "queueing an installation";
+    let overtaken = JobResult::withdrawn("overtaken by a newer installation at the same path");
+    let now = tx.now();
+    let places: Vec<String> = installs.iter().map(|it| it.installation_id.to_owned()).collect();
+    let text = format!(
+        "UPDATE jobs SET status = 'failed', result = $2, ended_at = $3, error_message = $4 \
+         WHERE {} AND status = 'queued' RETURNING id",
+        is_listed("installation_id", 1)
+    );
+    let old: Vec<String> = sql(AssertSqlSafe(text))
+        .bind(listed(&places))
+        .bind(Json(&overtaken))
+        .bind(now)
+        .bind(&overtaken.error)
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    for id in old {
+        tx.changed(EntityKind::Job, &id);
+    }
+    let works: Vec<AgentWork> = installs
+        .iter()
+        .map(|it| AgentWork::Install {
+            certificate_id: it.certificate_id.to_owned(),
+            path: it.path.to_owned(),
+            certificate_pem: it.pem.to_owned(),
+            chain_pem: it.chain_pem.to_owned(),
+            fingerprint_sha256: it.fingerprint_sha256.to_owned(),
+            spki_sha256: it.spki_sha256.to_owned(),
+        })
+        .collect();
+    let jobs: Vec<Queued<'_>> = installs
+        .iter()
+        .zip(&works)
+        .map(|(it, work)| Queued {
+            kind: "install",
+            agent_id: Some(it.agent_id),
+            request_id: None,
+            certificate_id: Some(it.certificate_id),
+            installation_id: Some(it.installation_id),
+            work: Some(work),
+        })
+        .collect();
+    queue_all(tx, &jobs).await
 }
 
 /// Whose queued work is taken back.
@@ -266,25 +308,43 @@ struct Queued<'a> {
 }
 
 async fn queue(tx: &mut Tx, job: Queued<'_>) -> Result<String, StoreError> {
-    let id = new_id(EntityKind::Job);
+    let mut queued = queue_all(tx, &[job]).await?;
+    queued
+        .pop()
+        .ok_or_else(|| Problem::internal("a job was not queued").into())
+}
+
+async fn queue_all(tx: &mut Tx, jobs: &[Queued<'_>]) -> Result<Vec<String>, StoreError> {
     let now = tx.now();
-    sql(
+    let text = format!(
         "INSERT INTO jobs (id, kind, status, agent_id, request_id, certificate_id, installation_id, work, \
-         created_at) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(&id)
-    .bind(job.kind)
-    .bind(job.agent_id)
-    .bind(job.request_id)
-    .bind(job.certificate_id)
-    .bind(job.installation_id)
-    .bind(job.work.map(Json))
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("queueing a job"))?;
-    tx.changed(EntityKind::Job, &id);
-    Ok(id)
+         created_at) VALUES {}",
+        rows_of(jobs.len(), 9)
+    );
+    let mut insert = sql(AssertSqlSafe(text));
+    let mut ids = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let id = new_id(EntityKind::Job);
+        insert = insert
+            .bind(&id)
+            .bind(job.kind)
+            .bind("queued")
+            .bind(job.agent_id)
+            .bind(job.request_id)
+            .bind(job.certificate_id)
+            .bind(job.installation_id)
+            .bind(job.work.map(Json))
+            .bind(now);
+        ids.push(id);
+    }
+    insert
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("queueing a job"))?;
+    for id in &ids {
+        tx.changed(EntityKind::Job, id);
+    }
+    Ok(ids)
 }
 
 /// What the agent has to do now, the oldest first.

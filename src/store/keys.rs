@@ -1,5 +1,9 @@
 //! Keys: what the inventory knows of key pairs. Who holds the private halves is in `holders`.
 
+use std::collections::BTreeSet;
+
+use sqlx::AssertSqlSafe;
+
 use crate::domain::certificate::Certificate;
 use crate::domain::csr::{Csr, PublicKey};
 use crate::domain::id::EntityKind;
@@ -11,7 +15,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, word};
 use super::search::{By, Place, of_kind};
 use super::select::{Is, List, SortColumn, Sorts, Where};
-use super::statement::{Value, sql};
+use super::statement::{Value, is_listed, listed, rows_of, sql};
 use super::{Conn, StoreError, Tx, agents};
 
 /// The present is the first bind; certificates that are revoked or over don't count.
@@ -91,19 +95,31 @@ const LIST: List = List {
 /// # Errors
 /// The database doesn't answer.
 pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), StoreError> {
+    upsert_all(tx, &[(spki, algorithm)]).await
+}
+
+/// Records keys that are new, no two of which are the same.
+pub(super) async fn upsert_all(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<(), StoreError> {
     let now = tx.now();
-    let done = sql(
-        "INSERT INTO keys (spki_sha256, algorithm, status, created_at) VALUES ($1, $2, 'active', $3) \
-         ON CONFLICT (spki_sha256) DO NOTHING",
-    )
-    .bind(spki)
-    .bind(algorithm)
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("recording a key"))?;
-    if done > 0 {
-        tx.changed(EntityKind::Key, spki);
+    let text = format!(
+        "INSERT INTO keys (spki_sha256, algorithm, status, created_at) VALUES {} \
+         ON CONFLICT (spki_sha256) DO NOTHING RETURNING spki_sha256",
+        rows_of(keys.len(), 4)
+    );
+    let mut insert = sql(AssertSqlSafe(text));
+    for (spki, algorithm) in keys {
+        insert = insert
+            .bind(*spki)
+            .bind(*algorithm)
+            .bind(KeyStatus::Active.word())
+            .bind(now);
+    }
+    let made: Vec<String> = insert
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a key"))?;
+    for spki in made {
+        tx.changed(EntityKind::Key, &spki);
     }
     Ok(())
 }
@@ -190,20 +206,37 @@ pub async fn is_compromised(conn: &mut Conn, spki: &str, csr_pem: &str) -> Resul
 /// # Errors
 /// The database doesn't answer.
 pub(super) async fn is_blocked(tx: &mut Tx, certificate: &Certificate) -> Result<bool, StoreError> {
-    let content = certificate.pem.as_deref().map(x509::content);
-    let key = content.and_then(|content| PublicKey::read(&content.ok()?.spki_der).ok());
+    let pem = certificate.pem.as_deref().unwrap_or_default();
+    let keys = with_mirror(&certificate.spki_sha256, pem).into_iter().collect();
+    Ok(!blocked(tx, keys).await?.is_empty())
+}
+
+/// The key of a certificate, and its mirror image, where there is one.
+pub(super) fn with_mirror(spki: &str, pem: &str) -> Vec<String> {
+    let content = x509::content(pem).ok();
+    let key = content.and_then(|content| PublicKey::read(&content.spki_der).ok());
     let mirror = key.and_then(|key| key.mirror_sha256());
-    for spki in [Some(&certificate.spki_sha256), mirror.as_ref()]
+    [spki.to_owned()].into_iter().chain(mirror).collect()
+}
+
+/// Those of them that are blocked. All are kept from others until the transaction ends.
+pub(super) async fn blocked(tx: &mut Tx, keys: BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+    let text = format!(
+        "SELECT k.spki_sha256, k.status FROM keys k WHERE {} ORDER BY k.spki_sha256",
+        is_listed("k.spki_sha256", 1)
+    );
+    let keys: Vec<String> = keys.into_iter().collect();
+    let found: Vec<(String, String)> = sql(AssertSqlSafe(text))
+        .bind(listed(&keys))
+        .locking("k")
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("reading whether keys are blocked"))?;
+    let is_blocked = |status: &str| status == KeyStatus::Compromised.word();
+    Ok(found
         .into_iter()
-        .flatten()
-    {
-        if let Some(key) = lock(tx, spki).await?
-            && key.status == KeyStatus::Compromised
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        .filter_map(|(key, status)| is_blocked(&status).then_some(key))
+        .collect())
 }
 
 /// The name of the mirror image of a CSR's key, where there is one.

@@ -13,14 +13,8 @@ use super::jobs::{self, Job};
 use super::statement::{Json, sql};
 use super::{StoreError, Tx, audit};
 
-/// What is on record of a request's order, and the tokens that its agent answers now.
-pub(super) async fn known(tx: &mut Tx, id: &str) -> Result<(Option<String>, Vec<String>), StoreError> {
-    let doing = "reading how far an order is";
-    let ca_order: Option<String> = sql("SELECT ca_order FROM issuance_requests WHERE id = $1")
-        .bind(id)
-        .fetch_one(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
+/// Tokens of a request's order that its agent answers now.
+pub(super) async fn tokens_answered(tx: &mut Tx, id: &str) -> Result<Vec<String>, StoreError> {
     let work: Option<Json<AgentWork>> = sql(
         "SELECT work FROM jobs WHERE request_id = $1 AND kind = 'challenge' AND status = 'done' \
          AND work IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -28,14 +22,13 @@ pub(super) async fn known(tx: &mut Tx, id: &str) -> Result<(Option<String>, Vec<
     .bind(id)
     .fetch_optional(tx.raw())
     .await
-    .map_err(StoreError::because(doing))?;
-    let answered = match work {
+    .map_err(StoreError::because("reading how far an order is"))?;
+    Ok(match work {
         Some(Json(AgentWork::Challenge { answers, until, .. })) if until > tx.now() => {
             answers.into_iter().map(|answer| answer.token).collect()
         }
         _ => Vec::new(),
-    };
-    Ok((ca_order, answered))
+    })
 }
 
 /// Writes down what finds the order again, before the CA may sign. `false` if the request is in another

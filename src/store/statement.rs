@@ -21,6 +21,14 @@ pub(super) fn places(first: usize, n: usize) -> String {
     all.join(", ")
 }
 
+/// The places of `n_rows` rows of `n_columns` values each, for `VALUES`, from `$1` on.
+pub(super) fn rows_of(n_rows: usize, n_columns: usize) -> String {
+    let all: Vec<String> = (0..n_rows)
+        .map(|row| format!("({})", places(1 + row * n_columns, n_columns)))
+        .collect();
+    all.join(", ")
+}
+
 /// The condition that a column is one of the texts in a list, the value at `$n`, which [`listed`] makes. However long the
 /// list is, they are looked up one by one.
 pub(super) fn is_listed(column: &str, n: usize) -> String {

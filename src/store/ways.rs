@@ -225,10 +225,10 @@ impl List {
             _ => of_first(&format!("{from}{condition}")),
         };
         let n: i64 = sql(AssertSqlSafe(format!("SELECT COUNT(*) FROM ({first}) n")))
-        .bind_all(binds)
-        .fetch_one(conn.raw())
-        .await
-        .map_err(StoreError::because(self.doing))?;
+            .bind_all(binds)
+            .fetch_one(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))?;
         Ok((rows, n.min(most), n > most))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cmp_console::store::issuance::{begin_issue, complete_issue};
 use cmp_console::store::{certificates, compromise, installations};
+use cmp_console::store::{claims::begin_issue, issuance::complete_issue};
 use cmp_console::wire::agents::{AgentWork, ReportReply};
 use cmp_console::wire::requests::CsrBody;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};

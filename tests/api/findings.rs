@@ -196,7 +196,7 @@ async fn requests_that_fail_or_wait() {
     requests::set_csr(&mut tx, &id, "csr", "cc", "ecdsa-p256")
         .await
         .unwrap();
-    issuance::begin_issue(&mut tx, &id, "w", Duration::seconds(30))
+    cmp_console::store::claims::begin_issue(&mut tx, &id, "w", Duration::seconds(30))
         .await
         .unwrap();
     issuance::fail_issue(&mut tx, &id, "the role refuses ECDSA")
@@ -458,7 +458,7 @@ async fn of_a_shared_key_only_what_can_still_be_shown_counts() {
     requests::set_csr(&mut tx, &request, "csr", &fresh.spki_sha256, "ecdsa-p256")
         .await
         .unwrap();
-    issuance::begin_issue(&mut tx, &request, "w", Duration::seconds(30))
+    cmp_console::store::claims::begin_issue(&mut tx, &request, "w", Duration::seconds(30))
         .await
         .unwrap();
     issuance::complete_issue(&mut tx, &request, &fresh).await.unwrap();

@@ -75,7 +75,8 @@ impl Server {
         requests::set_csr(&mut tx, request, "csr", &new.spki_sha256, "ecdsa-p256")
             .await
             .unwrap();
-        let begun = issuance::begin_issue(&mut tx, request, "w1", Duration::seconds(30)).await;
+        let begun =
+            cmp_console::store::claims::begin_issue(&mut tx, request, "w1", Duration::seconds(30)).await;
         begun.unwrap().unwrap();
         issuance::complete_issue(&mut tx, request, &new).await.unwrap();
         let waiting = jobs::for_agent(&mut tx, &self.agent).await.unwrap();

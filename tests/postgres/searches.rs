@@ -223,6 +223,9 @@ async fn what_many_have_is_counted_up_to_a_limit() {
     }
     assert_eq!(n, 1_100);
     let log = it.server.log().split_off(began);
-    let dear: Vec<_> = touched(&log).into_iter().filter(|(blocks, _)| *blocks > BLOCKS).collect();
+    let dear: Vec<_> = touched(&log)
+        .into_iter()
+        .filter(|(blocks, _)| *blocks > BLOCKS)
+        .collect();
     assert!(dear.is_empty(), "{dear:?}");
 }

@@ -10,7 +10,7 @@ use cmp_console::domain::role::Role;
 use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::tokens::{NewToken, Purpose};
 use cmp_console::store::{
-    Store, adapters, agents, audit, certificates, compromise, installations, issuance, job_end, jobs,
+    Store, adapters, agents, audit, certificates, claims, compromise, installations, issuance, job_end, jobs,
     requests, revocation, tokens,
 };
 use cmp_console::wire::agents::JobResult;
@@ -54,24 +54,19 @@ async fn issuers_share_the_requests_and_issue_each_once() {
         async move {
             let mut issued = 0;
             loop {
-                let due = issuance::claimable(&mut store.read().await.unwrap(), adapter, 8)
+                let mut tx = store.begin().await.unwrap();
+                let claimed = claims::claim(&mut tx, adapter, &format!("issuer-{who}"), lease(), 8)
                     .await
                     .unwrap();
-                if due.is_empty() {
+                tx.commit().await.unwrap();
+                if claimed.is_empty() {
                     return issued;
                 }
-                issued += join_all(due.iter().map(|request| async {
-                    let mut tx = store.begin().await.unwrap();
-                    let begun =
-                        issuance::begin_issue(&mut tx, &request.id, &format!("issuer-{who}"), lease())
-                            .await
-                            .unwrap();
-                    tx.commit().await.unwrap();
-                    let Some(issuing) = begun else { return 0 };
+                issued += join_all(claimed.iter().map(|issuing| async {
                     assert!(!issuing.may_be_signed, "somebody else had it");
                     let mut tx = store.begin().await.unwrap();
-                    let new = certificate(numbers[&request.id]);
-                    issuance::complete_issue(&mut tx, &request.id, &new)
+                    let id = &issuing.request.id;
+                    issuance::complete_issue(&mut tx, id, &certificate(numbers[id]))
                         .await
                         .unwrap();
                     tx.commit().await.unwrap();

@@ -6,16 +6,27 @@ use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
 use cmp_console::problem::Problem;
+use cmp_console::store::claims::begin_issue;
 use cmp_console::store::issuance::{
-    NoSignature, begin_issue, claimable, complete_issue, fail_issue, pause_issue, resume_adapter,
-    retry_issue_later,
+    NoSignature, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
 };
 use cmp_console::store::{
-    audit, ban, certificates, compromise, installations, jobs, keys, requests, revocation,
+    audit, ban, certificates, claims, compromise, installations, jobs, keys, requests, revocation,
 };
 use cmp_console::wire::agents::AgentWork;
 
 use super::fixture::{Fixture, certificate, noon};
+
+/// Requests that can be claimed: the claim is taken back.
+async fn due(it: &Fixture) -> usize {
+    let mut tx = it.store.begin().await.unwrap();
+    let lease = Duration::seconds(30);
+    let claimed = claims::claim(&mut tx, &it.adapter.id, "nobody", lease, 10)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    claimed.len()
+}
 
 async fn with_csr(it: &Fixture, n: u32) -> String {
     let mut tx = it.store.begin().await.unwrap();
@@ -47,8 +58,8 @@ async fn issued_exactly_once_and_installed() {
 
     // The first worker is gone; its lease runs out.
     it.clock.set(noon() + Duration::seconds(31));
+    assert_eq!(due(&it).await, 1);
     let mut tx = it.store.begin().await.unwrap();
-    assert_eq!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().len(), 1);
     let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
     assert!(issuing.may_be_signed && issuing.no_signature.is_none());
     let wrong_key = complete_issue(&mut tx, &id, &certificate(2)).await;
@@ -79,7 +90,7 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
     pause_issue(&mut tx, &id, &Pause::sealed()).await.unwrap();
     tx.commit().await.unwrap();
     let mut conn = it.store.read().await.unwrap();
-    assert!(claimable(&mut conn, &it.adapter.id, 10).await.unwrap().is_empty());
+    assert_eq!(due(&it).await, 0);
     for id in [&id, &waiting] {
         let request = requests::existing(&mut conn, id).await.unwrap();
         assert_eq!(request.attempt, 0);
@@ -89,7 +100,9 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
 
     let mut tx = it.store.begin().await.unwrap();
     resume_adapter(&mut tx, &it.adapter.id).await.unwrap();
-    assert_eq!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().len(), 2);
+    tx.commit().await.unwrap();
+    assert_eq!(due(&it).await, 2);
+    let mut tx = it.store.begin().await.unwrap();
     begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
     retry_issue_later(&mut tx, &id, "429", noon() + Duration::seconds(5))
         .await
@@ -148,7 +161,7 @@ async fn what_waits_with_a_compromised_key_is_ended_and_tried_again_with_a_fresh
     let request = requests::existing(&mut tx, &id).await.unwrap();
     assert_eq!(request.status, RequestStatus::Failed);
     assert!(request.why().contains("compromised"), "{}", request.why());
-    assert!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().is_empty());
+    assert!(!claims::is_due(&mut tx, &it.adapter.id).await.unwrap());
     let request = requests::retry(&mut tx, &id).await.unwrap();
     assert_eq!(request.waiting_on, Some(WaitingOn::Key));
     assert_eq!(request.spki_sha256, None);

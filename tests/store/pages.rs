@@ -257,7 +257,7 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
         requests::set_csr(&mut tx, &id, "csr", &next.spki_sha256, "ecdsa-p256")
             .await
             .unwrap();
-        issuance::begin_issue(&mut tx, &id, "w", Duration::seconds(30))
+        cmp_console::store::claims::begin_issue(&mut tx, &id, "w", Duration::seconds(30))
             .await
             .unwrap();
         issuance::complete_issue(&mut tx, &id, &next).await.unwrap();

@@ -4,8 +4,9 @@
 use chrono::Duration;
 use cmp_console::domain::adapter::Pause;
 use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
+use cmp_console::store::claims::begin_issue;
 use cmp_console::store::issuance::{
-    begin_issue, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
+    complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
 };
 use cmp_console::store::{StoreError, Tx, audit, certificates, jobs, requests};
 use cmp_console::wire::page::PageQuery;

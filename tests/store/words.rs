@@ -67,7 +67,7 @@ async fn filled(it: &Fixture) -> (String, String, String) {
     requests::set_csr(&mut tx, &request.id, "csr", &new.spki_sha256, &new.key_algorithm)
         .await
         .unwrap();
-    issuance::begin_issue(&mut tx, &request.id, "w", Duration::seconds(30))
+    cmp_console::store::claims::begin_issue(&mut tx, &request.id, "w", Duration::seconds(30))
         .await
         .unwrap();
     issuance::complete_issue(&mut tx, &request.id, &new)

@@ -133,7 +133,8 @@ impl Bench {
         self.ca.be(mood);
         let mut tx = self.store.begin().await.unwrap();
         let begun =
-            issuance::begin_issue(&mut tx, &request.id, "issuer", chrono::Duration::seconds(30)).await;
+            crate::store::claims::begin_issue(&mut tx, &request.id, "issuer", chrono::Duration::seconds(30))
+                .await;
         let signed = self.ca.make(&begun.unwrap().unwrap().csr_pem);
         let read = x509::read(&signed.pem).unwrap();
         let adapter = &request.adapter_id;

@@ -1,77 +1,85 @@
 //! One request, from claimed to its certificate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
 use super::way::pause_for;
-use super::{Issuer, LEASE, MARGIN};
+use super::{Claimed, Issuer, LEASE, MARGIN};
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::{Adapter as AdapterRow, Ca, Pause, PauseKind, StrangeCa};
+use crate::domain::adapter::{Adapter as AdapterRow, Ca, StrangeCa};
 use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
-use crate::domain::request::Request;
 use crate::domain::told::said_by;
 use crate::domain::wanted::{Validity, Wanted};
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing, SignedBy};
-use crate::store::{StoreError, Work, adapters as rows, ban, keys, orders, requests, revocation, serials};
+use crate::store::{
+    StoreError, Work, adapters as rows, ban, issued, keys, orders, requests, revocation, serials,
+};
+
+/// A certificate that is what was asked for.
+pub(super) struct Signed {
+    issuing: Issuing,
+    new: NewCertificate,
+}
 
 impl Issuer {
-    /// Drives one due request to its next state. `issuing` is durable before the CA is called.
-    pub(super) async fn issue(&self, request: Request) -> Result<(), StoreError> {
-        let row = rows::read(&mut self.store.read().await?, &request.adapter_id).await?;
-        let Some(adapter) = row.and_then(|row| self.roster.adapter(&row)) else {
-            let pause = Pause::new(PauseKind::Stopped, "the adapter's configuration makes no sense");
-            return self.pause(&request.adapter_id, &pause).await;
-        };
-        let mut tx = self.store.begin_behind().await?;
-        let claimed_at = tx.now();
-        let begun = issuance::begin_issue(&mut tx, &request.id, &self.owner, LEASE).await?;
-        tx.commit().await?;
-        let Some(mut issuing) = begun else {
-            return Ok(());
-        };
+    /// Drives one claimed request to its next state; gives what was signed, which is to be recorded. `issuing` is durable
+    /// before the CA is called.
+    pub(super) async fn sign(&self, claimed: Claimed) -> Result<Option<Signed>, StoreError> {
+        let new = self.signed(&claimed).await?;
+        Ok(new.map(|new| Signed {
+            issuing: claimed.issuing,
+            new,
+        }))
+    }
+
+    /// The certificate that the CA signed for a request.
+    async fn signed(&self, claimed: &Claimed) -> Result<Option<NewCertificate>, StoreError> {
+        let Claimed { adapter, issuing, at } = claimed;
+        let request = &issuing.request;
         // An earlier attempt that ended without an answer may have been carried out all the same.
         if issuing.may_be_signed {
-            match self.find(&adapter, &issuing).await? {
+            match self.find(adapter, issuing).await? {
                 Ok(Some(signed)) => {
                     tracing::info!(request = %request.id, "the CA had signed already; its certificate is taken");
-                    return self.complete(&adapter, &issuing, &signed).await;
+                    return self.judge(adapter, issuing, &signed).await;
                 }
                 Ok(None) => {}
-                Err(error) => return self.not_found_out(&issuing, error).await,
+                Err(error) => return self.not_found_out(issuing, error).await.map(|()| None),
             }
         }
         if let Some(why) = issuing.no_signature {
             let words = format!("{}: nothing is signed for it; {}", why.why(), why.next());
-            return self.fail(&issuing, &words).await;
+            return self.fail(issuing, &words).await.map(|()| None);
         }
         // As strictly as when it came, whoever wrote it down: what the CA is sent is what was read.
-        match readable(&issuing) {
-            Ok(csr) => issuing.csr_pem = csr.pem(),
-            Err(words) => return self.fail(&issuing, &words).await,
-        }
-        // Looking may have taken so long that another worker has it meanwhile.
-        if self.store.clock().now() + MARGIN > claimed_at + LEASE && !self.is_still_ours(&issuing).await? {
+        let csr = match readable(issuing) {
+            Ok(csr) => csr.pem(),
+            Err(words) => return self.fail(issuing, &words).await.map(|()| None),
+        };
+        // Looking, or those before it, may have taken so long that another worker has it meanwhile.
+        if self.store.clock().now() + MARGIN > *at + LEASE && !self.is_still_ours(issuing).await? {
             tracing::warn!(request = %request.id, "another worker has it meanwhile; nothing is signed here");
-            return Ok(());
+            return Ok(None);
         }
-        match self.drive(&adapter, &issuing).await? {
+        match self.drive(adapter, issuing, csr).await? {
             Ok(Some(signed)) if signed.made_anew().is_ok() => {
-                self.complete(&adapter, &issuing, &signed).await
+                return self.judge(adapter, issuing, &signed).await;
             }
             // Signed or not, this says neither.
             Ok(Some(_)) => {
                 let words = "the CA's answer is no certificate";
-                self.look_after(&adapter, &issuing, words).await
+                return self.look_after(adapter, issuing, words).await;
             }
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
-            Ok(None) => Ok(()),
-            Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
+            Ok(None) => {}
+            Err(AdapterError::Busy(words, pause)) => self.wait(issuing, &words, pause).await?,
             Err(
                 error @ (AdapterError::Away(_)
                 | AdapterError::Sealed(_)
@@ -82,15 +90,16 @@ impl Issuer {
                 let pause = pause_for(&error);
                 let mut tx = self.store.begin_behind().await?;
                 issuance::pause_issue(&mut tx, &request.id, &pause).await?;
-                tx.commit().await
+                tx.commit().await?;
             }
-            Err(AdapterError::Retry(error)) => self.retry_later(&issuing, &error).await,
+            Err(AdapterError::Retry(error)) => self.retry_later(issuing, &error).await?,
             Err(AdapterError::Refused(words)) => {
                 // The CA's own, and not ours: whoever holds the CA's answers could write what to do next.
-                self.fail(&issuing, &said_by("the CA", &words)).await
+                self.fail(issuing, &said_by("the CA", &words)).await?;
             }
-            Err(AdapterError::Unknown(error)) => self.look_after(&adapter, &issuing, &error).await,
+            Err(AdapterError::Unknown(error)) => return self.look_after(adapter, issuing, &error).await,
         }
+        Ok(None)
     }
 
     /// Searches the CA for a certificate with the request's key, among those that are not ours yet.
@@ -141,11 +150,11 @@ impl Issuer {
         adapter: &Arc<dyn Adapter>,
         issuing: &Issuing,
         error: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<NewCertificate>, StoreError> {
         match self.find(adapter, issuing).await? {
-            Ok(Some(signed)) => self.complete(adapter, issuing, &signed).await,
-            Ok(None) => self.retry_later(issuing, error).await,
-            Err(error) => self.not_found_out(issuing, error).await,
+            Ok(Some(signed)) => self.judge(adapter, issuing, &signed).await,
+            Ok(None) => self.retry_later(issuing, error).await.map(|()| None),
+            Err(error) => self.not_found_out(issuing, error).await.map(|()| None),
         }
     }
 
@@ -163,13 +172,13 @@ impl Issuer {
         }
     }
 
-    async fn complete(
+    /// Judges what was signed; gives what is to be recorded, if it is what was asked for.
+    async fn judge(
         &self,
         adapter: &Arc<dyn Adapter>,
         issuing: &Issuing,
         signed: &SignedCertificate,
-    ) -> Result<(), StoreError> {
-        let id = &issuing.request.id;
+    ) -> Result<Option<NewCertificate>, StoreError> {
         let anew = signed
             .made_anew()
             .and_then(|anew| Ok((x509::read(&anew.pem)?, anew)));
@@ -177,7 +186,7 @@ impl Issuer {
             Ok(anew) => anew,
             Err(error) => {
                 let words = format!("the CA's answer is no certificate: {error}");
-                return self.fail(issuing, &words).await;
+                return self.fail(issuing, &words).await.map(|()| None);
             }
         };
         let mut new = NewCertificate::of(
@@ -195,9 +204,10 @@ impl Issuer {
         if adapter.keeps_ca() {
             let row = rows::read(&mut self.store.read().await?, &issuing.request.adapter_id).await?;
             let (strange, why) = match signer(signed, row.as_ref(), validity.now) {
-                Ok(Signer::CameAlong(ca)) => {
-                    (self.strange(issuing, &ca, judged.is_ok()).await?, String::new())
-                }
+                Ok(Signer::CameAlong(ca)) => (
+                    self.strange(issuing, &ca, row, judged.is_ok()).await?,
+                    String::new(),
+                ),
                 Ok(Signer::Known(ca)) => {
                     let words = "it is signed by the key of its adapter's CA, whose certificate did not come with it: the \
                                  CA's answer has none, or somebody else's";
@@ -212,25 +222,67 @@ impl Issuer {
                 }
             };
             if let Some(strange) = strange {
-                return self.refuse_strange(issuing, &new, &strange, &why).await;
+                return self
+                    .refuse_strange(issuing, &new, &strange, &why)
+                    .await
+                    .map(|()| None);
             }
         }
-        if let Err(words) = judged {
-            return self.take_back(issuing, &new, &words).await;
+        match judged {
+            Err(words) => self.take_back(issuing, &new, &words).await.map(|()| None),
+            Ok(()) => Ok(Some(new)),
         }
+    }
+
+    /// Records what was signed: together, and one by one what is left out of that.
+    pub(super) async fn record(&self, signed: Vec<Signed>) {
+        if signed.is_empty() {
+            return;
+        }
+        let recorded = match self.record_together(&signed).await {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                tracing::warn!(%error, "certificates can't be recorded together; one by one");
+                BTreeMap::new()
+            }
+        };
+        for Signed { issuing, new } in &signed {
+            let request = &issuing.request.id;
+            match recorded.get(request) {
+                Some(certificate) => tracing::info!(%request, %certificate, serial = %new.serial, "issued"),
+                None => {
+                    if let Err(error) = self.record_alone(issuing, new).await {
+                        tracing::error!(%error, "a request could not be driven on");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn record_together(&self, signed: &[Signed]) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut tx = self.store.begin_behind().await?;
+        let signed: Vec<(&Issuing, &NewCertificate)> =
+            signed.iter().map(|it| (&it.issuing, &it.new)).collect();
+        let recorded = issued::complete_all(&mut tx, &signed).await?;
+        tx.commit().await?;
+        Ok(recorded)
+    }
+
+    async fn record_alone(&self, issuing: &Issuing, new: &NewCertificate) -> Result<(), StoreError> {
+        let id = &issuing.request.id;
         let mut tx = self.store.begin_behind().await?;
         // Held to the end: a ban comes before this, or finds the certificate issued.
         requests::lock(&mut tx, id).await?;
         if ban::is_banned(&mut tx, issuing.request.agent_id.as_deref()).await? {
             let words = "its agent was banned before the CA's answer came";
-            let certificate = issuance::refuse_issue(&mut tx, id, &new, words, SignedBy::Known).await?;
+            let certificate = issuance::refuse_issue(&mut tx, id, new, words, SignedBy::Known).await?;
             tx.commit().await?;
             tracing::warn!(request = %id, certificate, serial = %new.serial, words, "what the CA signed is refused");
             return Ok(());
         }
-        let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
+        let certificate = issuance::complete_issue(&mut tx, id, new).await?;
         if keys::is_compromised(&mut tx, &certificate.spki_sha256, &issuing.csr_pem).await? {
-            let why = "its key was marked as compromised while the CA signed";
+            let why = issued::BLOCKED_MEANWHILE;
             revocation::take_back(&mut tx, &certificate.id, Reason::KeyCompromise, why).await?;
         }
         tx.commit().await?;

@@ -10,7 +10,7 @@ use crate::domain::adapter::{Adapter as AdapterRow, Ca, StrangeCa};
 use crate::domain::told::quoted;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing, SignedBy};
-use crate::store::{StoreError, adapters as rows, cas};
+use crate::store::{StoreError, cas};
 
 impl Issuer {
     /// The CA that an adapter shows, once it is ready. That this issuer's own clock is off is told of the issuer, and is no
@@ -61,16 +61,16 @@ impl Issuer {
         Ok(holds)
     }
 
-    /// The CA that signed for a request, if it is none that the adapter knows. Where no CA is known yet, the first is
+    /// The CA that signed for a request, if it is none that the adapter, as it is now, knows. Where no CA is known yet, the first is
     /// that of a certificate as it was asked for.
     pub(super) async fn strange(
         &self,
         issuing: &Issuing,
         ca: &Ca,
+        row: Option<AdapterRow>,
         is_as_asked: bool,
     ) -> Result<Option<StrangeCa>, StoreError> {
         let id = &issuing.request.adapter_id;
-        let row = rows::read(&mut self.store.read().await?, id).await?;
         let knows = match row {
             Some(row) if !row.cas.is_empty() => row.knows(ca),
             _ if is_as_asked => {

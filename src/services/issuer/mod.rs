@@ -35,13 +35,14 @@ mod tests;
 mod unlisted_tests;
 mod way;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use tokio::sync::{Mutex, Notify, broadcast, watch};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc, watch};
 
-use self::adapters::AdapterError;
+use self::adapters::{Adapter, AdapterError};
 use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
@@ -49,9 +50,11 @@ use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::id::EntityKind;
 use crate::domain::worker::Duty;
-use crate::store::{Store, StoreError, adapters as rows, apart, issuance, jobs};
+use crate::store::issuance::Issuing;
+use crate::store::{Store, StoreError, adapters as rows, apart, claims, issuance, jobs};
 use crate::wire::page::Change;
 
+use issue::Signed;
 use lanes::{Lane, WentOn};
 use roster::Roster;
 
@@ -66,9 +69,14 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 const MARGIN: chrono::Duration = chrono::Duration::seconds(20);
 /// For so long a CA may still be at a call whose caller is gone: only then is it asked what it has signed.
 const SETTLES: chrono::Duration = chrono::Duration::seconds(5);
-/// Requests claimed at once, and calls to one CA at once: so many to sign, and so many to revoke.
-const BATCH: u32 = 32;
+/// Requests claimed at once, and recorded at once.
+const BATCH: u32 = 64;
+const RECORDED_AT_ONCE: usize = 32;
+/// Calls to one CA at once: so many to sign, and so many to revoke.
+const SIGNED_AT_ONCE: usize = 16;
 const AT_ONCE: usize = 4;
+/// Records that are written beside each other.
+const WRITERS: usize = 2;
 /// How often the credential for the CA is prolonged, at the most and at the least.
 const RENEW: Duration = Duration::from_secs(3600);
 const RENEW_SOON: Duration = Duration::from_secs(5);
@@ -77,6 +85,13 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
 /// A piece of work that takes longer is one that hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A request that was claimed, the CA that it is for, and the time of the claim.
+struct Claimed {
+    adapter: Arc<dyn Adapter>,
+    issuing: Issuing,
+    at: DateTime<Utc>,
+}
 
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
@@ -200,7 +215,7 @@ impl Issuer {
         }
     }
 
-    /// Has signed what is due at one CA, a batch of it; whether there may be more to do right now.
+    /// Has signed what is due at one CA: what claims, what has it signed and what records it go on beside each other.
     async fn sign_all(
         &self,
         adapter: &str,
@@ -212,26 +227,121 @@ impl Issuer {
         if let Some(row) = row.filter(|row| row.status == AdapterStatus::Paused) {
             self.resume_if_back(&row).await?;
         }
-        if self.clock_is_off().await? {
-            return Ok(false);
+        let (claimed, to_sign) = mpsc::channel(SIGNED_AT_ONCE);
+        let (signed, to_record) = mpsc::channel(RECORDED_AT_ONCE);
+        let (to_sign, to_record) = (Mutex::new(to_sign), Mutex::new(to_record));
+        let signers =
+            (0..SIGNED_AT_ONCE).map(|_| apart(self.sign_along(lane, stop, &to_sign, signed.clone())));
+        let writers = (0..WRITERS).map(|_| apart(self.record_along(lane, &to_record)));
+        let (signers, writers) = (join_all(signers), join_all(writers));
+        // Each ends once those before it have.
+        drop(signed);
+        let (all_claimed, not_begun, _) =
+            tokio::join!(apart(self.claim_along(adapter, stop, claimed)), signers, writers);
+        let not_begun = not_begun.concat();
+        if !not_begun.is_empty() {
+            let mut tx = self.store.begin_behind().await?;
+            claims::give_back(&mut tx, &not_begun, &self.owner).await?;
+            tx.commit().await?;
         }
-        let due = issuance::claimable(&mut self.store.read().await?, adapter, BATCH).await?;
-        let n_due = due.len();
-        let ended: Vec<Result<(), StoreError>> = futures::stream::iter(due)
-            // A request is claimed when its turn comes: once it is time to stop, the rest is left to others.
-            .take_while(|_| std::future::ready(!*stop.borrow()))
-            .map(|request| apart(self.issue(request)))
-            .buffer_unordered(AT_ONCE)
-            .inspect(|_| self.work_goes_on(lane))
-            .collect()
-            .await;
-        for result in ended {
-            if let Err(error) = result {
-                tracing::error!(%error, "a request could not be driven on");
+        all_claimed.map(|()| false)
+    }
+
+    /// Claims batch after batch, until nothing more is due or it is time to stop.
+    async fn claim_along(
+        &self,
+        adapter: &str,
+        stop: &watch::Receiver<bool>,
+        claimed: mpsc::Sender<Claimed>,
+    ) -> Result<(), StoreError> {
+        while !*stop.borrow() {
+            let batch = self.claim(adapter).await?;
+            let n = batch.len();
+            for it in batch {
+                // Signers are there until the last one is claimed.
+                drop(claimed.send(it).await);
+            }
+            // A full batch means that there may be more.
+            if n < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                break;
             }
         }
-        // A full batch means that there may be more.
-        Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
+        Ok(())
+    }
+
+    /// Has one after the other signed, until nothing more comes; gives those that were claimed and not begun, since it was
+    /// time to stop: they are left to others.
+    async fn sign_along(
+        &self,
+        lane: &Lane,
+        stop: &watch::Receiver<bool>,
+        to_sign: &Mutex<mpsc::Receiver<Claimed>>,
+        signed: mpsc::Sender<Signed>,
+    ) -> Vec<Issuing> {
+        let mut not_begun = Vec::new();
+        loop {
+            let next = to_sign.lock().await.recv().await;
+            let Some(claimed) = next else {
+                return not_begun;
+            };
+            if *stop.borrow() {
+                not_begun.push(claimed.issuing);
+                continue;
+            }
+            match self.sign(claimed).await {
+                // Who records it is there until the last one is signed.
+                Ok(Some(it)) => drop(signed.send(it).await),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "a request could not be driven on"),
+            }
+            self.work_goes_on(lane);
+        }
+    }
+
+    /// Records what is signed, together what came meanwhile, until nothing more comes.
+    async fn record_along(&self, lane: &Lane, to_record: &Mutex<mpsc::Receiver<Signed>>) {
+        loop {
+            let mut signed = Vec::with_capacity(RECORDED_AT_ONCE);
+            to_record
+                .lock()
+                .await
+                .recv_many(&mut signed, RECORDED_AT_ONCE)
+                .await;
+            if signed.is_empty() {
+                return;
+            }
+            self.record(signed).await;
+            self.work_goes_on(lane);
+        }
+    }
+
+    /// Claims what is due at one CA, a batch of it; nothing where its adapter can't be worked with.
+    async fn claim(&self, adapter_id: &str) -> Result<Vec<Claimed>, StoreError> {
+        if self.clock_is_off().await? {
+            return Ok(Vec::new());
+        }
+        let row = rows::read(&mut self.store.read().await?, adapter_id).await?;
+        let Some(row) = row.filter(|row| row.status == AdapterStatus::Active) else {
+            return Ok(Vec::new());
+        };
+        let mut tx = self.store.begin_behind().await?;
+        let at = tx.now();
+        let Some(adapter) = self.roster.adapter(&row) else {
+            if claims::is_due(&mut tx, adapter_id).await? {
+                let pause = Pause::new(PauseKind::Stopped, "the adapter's configuration makes no sense");
+                issuance::pause_adapter(&mut tx, adapter_id, &pause).await?;
+            }
+            tx.commit().await?;
+            return Ok(Vec::new());
+        };
+        let claimed = claims::claim(&mut tx, adapter_id, &self.owner, LEASE, BATCH).await?;
+        tx.commit().await?;
+        let of_batch = |issuing| Claimed {
+            adapter: Arc::clone(&adapter),
+            issuing,
+            at,
+        };
+        Ok(claimed.into_iter().map(of_batch).collect())
     }
 
     /// Asks the CAs when to renew what they signed, as far as that is due.

@@ -22,9 +22,10 @@ impl Issuer {
         &self,
         adapter: &Arc<dyn Adapter>,
         issuing: &Issuing,
+        csr_pem: String,
     ) -> Result<Result<Option<SignedCertificate>, AdapterError>, StoreError> {
         let order = Order {
-            csr_pem: issuing.csr_pem.clone(),
+            csr_pem,
             common_name: name::common_name(&issuing.request.common_name)
                 .unwrap_or_default()
                 .to_owned(),

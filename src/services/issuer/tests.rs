@@ -67,7 +67,7 @@ async fn a_crash_after_the_signature_is_driven_on_even_through_a_seal() {
     let request = bench.request().await;
     // What a SIGKILL between the CA's signature and our commit leaves behind.
     let mut tx = bench.store.begin().await.unwrap();
-    let issuing = crate::store::issuance::begin_issue(&mut tx, &request.id, "issuer", Duration::seconds(30))
+    let issuing = crate::store::claims::begin_issue(&mut tx, &request.id, "issuer", Duration::seconds(30))
         .await
         .unwrap()
         .unwrap();
@@ -90,7 +90,7 @@ async fn a_crash_after_the_signature_is_driven_on_even_through_a_seal() {
 async fn cut_off(bench: &Bench, owner: &str) -> (Request, String) {
     let request = bench.request().await;
     let mut tx = bench.store.begin().await.unwrap();
-    let issuing = crate::store::issuance::begin_issue(&mut tx, &request.id, owner, LEASE).await;
+    let issuing = crate::store::claims::begin_issue(&mut tx, &request.id, owner, LEASE).await;
     tx.commit().await.unwrap();
     (request, issuing.unwrap().unwrap().csr_pem)
 }
@@ -169,7 +169,7 @@ async fn who_looks_so_long_that_another_one_has_it_signs_nothing() {
     *bench.ca.meanwhile.lock().unwrap() = Some(Box::pin(async move {
         clock.set(clock.now() + LEASE);
         let mut tx = store.begin().await.unwrap();
-        let taken = crate::store::issuance::begin_issue(&mut tx, &id, "another", LEASE).await;
+        let taken = crate::store::claims::begin_issue(&mut tx, &id, "another", LEASE).await;
         assert!(taken.unwrap().is_some());
         tx.commit().await.unwrap();
     }));

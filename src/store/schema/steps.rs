@@ -105,6 +105,21 @@ const SHARED: &[Step] = &[
         "(renewal_window_start, id) WHERE renewal_moved_from IS NOT NULL",
     ),
     index(
+        "certificates_revoked_unlisted",
+        "certificates",
+        "(adapter_id, id) WHERE status = 'revoked' AND in_crl_at IS NULL AND without_crl_at IS NULL",
+    ),
+    index(
+        "issuance_requests_due",
+        "issuance_requests",
+        "(adapter_id, next_attempt_at, id) WHERE status = 'pending' AND waiting_on = 'ca'",
+    ),
+    index(
+        "issuance_requests_issuing",
+        "issuance_requests",
+        "(adapter_id, id) WHERE status = 'issuing'",
+    ),
+    index(
         "issuance_requests_claimed",
         "issuance_requests",
         "(claimed_by) WHERE claimed_by IS NOT NULL",

@@ -20,6 +20,7 @@ use crate::domain::told::said_by;
 use crate::domain::x509;
 use crate::services::issuer::adapters::{SignedCertificate, vault_pki};
 use crate::store::certificates::NewCertificate;
+use crate::store::claims;
 use crate::store::requests::NewRequest;
 use crate::store::tokens::{NewToken, Purpose};
 use crate::store::{
@@ -144,7 +145,7 @@ impl Book {
         };
         let names = certified.site().names();
         let request = self.ask(&mut tx, agent, path, key, names, old).await?;
-        issuance::begin_issue(&mut tx, &request.id, OWNER, LEASE).await?;
+        claims::begin_issue(&mut tx, &request.id, OWNER, LEASE).await?;
         let certificate = issuance::complete_issue(&mut tx, &request.id, &new).await?;
         let there = ReportedInstallation {
             path: path.to_owned(),
@@ -239,7 +240,7 @@ impl Book {
             .ask(&mut tx, agent, path, key, asked.names.clone(), replaces)
             .await?;
         if let Some(words) = refusal {
-            issuance::begin_issue(&mut tx, &request.id, OWNER, LEASE).await?;
+            claims::begin_issue(&mut tx, &request.id, OWNER, LEASE).await?;
             issuance::fail_issue(&mut tx, &request.id, &said_by("the CA", words)).await?;
         }
         tx.commit().await?;
