@@ -241,9 +241,11 @@ async fn on_behalf(tx: &mut Tx, entries: &mut [AuditEntry]) -> Result<(), StoreE
             by_action.entry(action).or_default().push(id);
         }
         for (action, ids) in by_action {
+            // As a range of its index each row is looked up, whatever PostgreSQL believes of their number.
             let text = format!(
                 "SELECT w.id, a.reason, a.ticket, a.run_id FROM \
-                 (SELECT l.value AS id, ({asked}) AS seq FROM json_each($1) l) w JOIN audit_logs a ON a.seq = w.seq"
+                 (SELECT l.value AS id, ({asked}) AS seq FROM json_each($1) l) w \
+                 JOIN audit_logs a ON a.seq >= w.seq AND a.seq <= w.seq"
             );
             let rows: Vec<AskedFor> = sql(AssertSqlSafe(text))
                 .bind(listed(&ids))

@@ -128,6 +128,8 @@ impl Named {
 #[derive(Default)]
 pub(super) struct Where {
     pub(super) text: String,
+    /// What is joined in it.
+    pub(super) parts: Vec<String>,
     pub(super) binds: Vec<Value>,
     /// Searches, each for one of several texts: a condition is made of it where no index finds it.
     searches: Vec<Search>,
@@ -293,6 +295,7 @@ impl Where {
         });
         self.text.push_str(condition);
         self.text.push(')');
+        self.parts.push(condition.to_owned());
     }
 }
 

@@ -178,6 +178,7 @@ impl List {
             _ => self.id,
         };
         let (condition, binds) = (filter.text.clone(), filter.binds.clone());
+        let parts = filter.parts.clone();
         if let Some(after) = window.after(by_what, id, self.number_as_id, &mut filter.binds) {
             filter.push(&after);
         }
@@ -212,11 +213,19 @@ impl List {
                     true => by_what,
                     false => beside.id,
                 };
+                // What the narrow table knows leaves out rows before they are looked up in the wide one.
+                let (mut narrow, mut wide) = (Where::default(), Where::default());
+                for part in &parts {
+                    match part.contains(beside.others) {
+                        true => wide.push(part),
+                        false => narrow.push(part),
+                    }
+                }
                 of_first(&format!(
-                    "(SELECT {} AS walked_id, {by_what} AS walked_by FROM {}) walked WHERE \
-                     (SELECT 1 FROM {from}{condition} AND {} = walked.walked_id) IS NOT NULL \
+                    "(SELECT {} AS walked_id, {by_what} AS walked_by FROM {}{}) walked WHERE \
+                     (SELECT 1 FROM {from}{} AND {} = walked.walked_id) IS NOT NULL \
                      ORDER BY walked_by {by}, walked_id {by}",
-                    beside.id, beside.from, self.id,
+                    beside.id, beside.from, narrow.text, wide.text, self.id,
                 ))
             }
             _ if most < MOST_COUNTED => {
