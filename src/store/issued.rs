@@ -16,8 +16,8 @@ use super::claims::those;
 use super::installations::{self, Expected};
 use super::issuance::Issuing;
 use super::issuing::by_issuer;
-use super::jobs::{self, Install};
 use super::keys;
+use super::queue::{self, Install};
 use super::requests::Wrapped;
 use super::statement::{is_listed, listed, sql};
 use super::{StoreError, Tx, audit, revocation};
@@ -217,6 +217,6 @@ async fn install(
             })
         })
         .collect();
-    jobs::queue_installs(tx, &installs).await?;
+    queue::installs(tx, &installs).await?;
     Ok(())
 }

@@ -54,6 +54,7 @@ mod only_reads;
 pub mod orders;
 mod pools;
 mod question;
+pub mod queue;
 mod reach;
 pub mod read;
 pub mod renewals;

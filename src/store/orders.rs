@@ -10,6 +10,7 @@ use crate::wire::agents::{AgentWork, ChallengeAnswer};
 
 use super::issuing::{by_issuer, guard, wait_again};
 use super::jobs::{self, Job};
+use super::queue;
 use super::statement::{Json, sql};
 use super::{StoreError, Tx, audit};
 
@@ -111,7 +112,7 @@ pub async fn wait_for_answers(
         answers,
         until,
     };
-    let job = jobs::queue_challenge(tx, id, &agent_id, &work).await?;
+    let job = queue::challenge(tx, id, &agent_id, &work).await?;
     let detail = Some(format!(
         "agent {agent_id} is to answer {n} challenges: job `{job}`"
     ));

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 use crate::wire::page::{Page, PageQuery};
 
+use super::queue;
 use super::request_list::LIST;
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
@@ -71,7 +72,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<Request, StoreError
     let request = row.0;
     changed(tx, &request);
     if waiting_on == WaitingOn::Key {
-        jobs::queue_make_key(tx, &request).await?;
+        queue::make_key(tx, &request).await?;
     }
     Ok(request)
 }
@@ -281,7 +282,7 @@ pub async fn approve(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     }
     not_for_banned(tx, &request).await?;
     let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None, 0).await?;
-    jobs::queue_make_key(tx, &request).await?;
+    queue::make_key(tx, &request).await?;
     Ok(request)
 }
 
@@ -370,7 +371,7 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     .await
     .map_err(StoreError::because("trying a request again"))?;
     let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None, 0).await?;
-    jobs::queue_make_key(tx, &request).await?;
+    queue::make_key(tx, &request).await?;
     Ok(request)
 }
 

@@ -15,6 +15,7 @@ use crate::wire::agents::JobResult;
 use super::issuance::pause_adapter;
 use super::issuing::by_issuer;
 use super::jobs::{Job, Of};
+use super::queue;
 use super::statement::sql;
 use super::{StoreError, Tx, audit, certificates, compromise, jobs};
 
@@ -84,7 +85,7 @@ pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, 
     tx.changed(EntityKind::Key, &certificate.spki_sha256);
     let job = match queued_job(tx, id).await? {
         Some(job) => job,
-        None => jobs::queue_revoke(tx, id).await?,
+        None => queue::revoke(tx, id).await?,
     };
     Ok((certificates::existing(tx, id).await?, job))
 }

@@ -8,9 +8,10 @@ use crate::domain::id::EntityKind;
 use crate::domain::moment;
 
 use super::issuing::by_issuer;
+use super::queue;
 use super::row::{FromRow, Row};
 use super::statement::{judged, sql};
-use super::{Conn, StoreError, Tx, audit, jobs};
+use super::{Conn, StoreError, Tx, audit};
 
 /// Between two times that a CA is asked once more, at first and at most.
 const FIRST: Duration = Duration::minutes(5);
@@ -162,7 +163,7 @@ pub async fn ask_again(tx: &mut Tx, id: &str, by: DateTime<Utc>) -> Result<bool,
     if done == 0 {
         return Ok(false);
     }
-    jobs::queue_revoke(tx, id).await?;
+    queue::revoke(tx, id).await?;
     let detail = format!(
         "the CA accepted it, and its CRL was to hold it by {}, and doesn't: the CA is asked once more",
         moment::whole(by)

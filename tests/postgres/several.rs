@@ -11,7 +11,7 @@ use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::tokens::{NewToken, Purpose};
 use cmp_console::store::{
     Store, adapters, agents, audit, certificates, claims, compromise, installations, issuance, job_end, jobs,
-    requests, revocation, tokens,
+    queue, requests, revocation, tokens,
 };
 use cmp_console::wire::agents::JobResult;
 use futures::future::join_all;
@@ -229,7 +229,7 @@ async fn everything_at_once_ends_in_one_chain_without_a_circle() {
                 0 => {
                     let current = certificates::lock(&mut tx, &certificate.id).await?;
                     let place = installations::expect(&mut tx, &it.agent.id, &path(n / 6), &current).await?;
-                    jobs::queue_install(&mut tx, &place, &current).await?;
+                    queue::install(&mut tx, &place, &current).await?;
                 }
                 1 => {
                     for job in jobs::for_agent(&mut tx, &it.agent.id).await? {

@@ -7,7 +7,7 @@ use cmp_console::domain::installation::Truth;
 use cmp_console::domain::reason::Reason;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::{
-    Tx, agents, ban, certificates, checkin, compromise, installations, job_end, jobs, read, revocation,
+    Tx, agents, ban, certificates, checkin, compromise, installations, job_end, jobs, queue, read, revocation,
 };
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 use cmp_console::wire::page::PageQuery;
@@ -61,11 +61,11 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
     let first = installations::expect(&mut tx, &it.agent.id, PATH, &new)
         .await
         .unwrap();
-    let overtaken = jobs::queue_install(&mut tx, &first, &new).await.unwrap();
+    let overtaken = queue::install(&mut tx, &first, &new).await.unwrap();
     let second = installations::expect(&mut tx, &it.agent.id, PATH, &newest)
         .await
         .unwrap();
-    let job = jobs::queue_install(&mut tx, &second, &newest).await.unwrap();
+    let job = queue::install(&mut tx, &second, &newest).await.unwrap();
     assert_eq!(first.id, second.id);
     assert_eq!(
         jobs::read(&mut tx, &overtaken).await.unwrap().unwrap().status,
@@ -123,7 +123,7 @@ async fn could_not_be_installed(tx: &mut Tx) -> Option<(String, Severity, String
 /// The end of its installation at [`PATH`].
 async fn install(tx: &mut Tx, agent: &str, which: &Certificate, result: &JobResult) {
     let place = installations::expect(tx, agent, PATH, which).await.unwrap();
-    let job = jobs::queue_install(tx, &place, which).await.unwrap();
+    let job = queue::install(tx, &place, which).await.unwrap();
     job_end::end(tx, agent, &job, result).await.unwrap().unwrap();
 }
 
@@ -224,7 +224,7 @@ async fn a_first_installation_that_failed_stays_with_its_error() {
     let place = installations::expect(&mut tx, &it.agent.id, PATH, &certificate)
         .await
         .unwrap();
-    let job = jobs::queue_install(&mut tx, &place, &certificate).await.unwrap();
+    let job = queue::install(&mut tx, &place, &certificate).await.unwrap();
     let result = JobResult {
         failed_step: Some("path".to_owned()),
         ..JobResult::withdrawn("outside")
@@ -267,7 +267,7 @@ async fn a_first_installation_that_failed_stays_with_its_error() {
     let place = installations::expect(&mut tx, &it.agent.id, PATH, &second)
         .await
         .unwrap();
-    let job = jobs::queue_install(&mut tx, &place, &second).await.unwrap();
+    let job = queue::install(&mut tx, &place, &second).await.unwrap();
     job_end::end(&mut tx, &it.agent.id, &job, &result).await.unwrap();
     let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
     assert_eq!(there[0].certificate_id, second.id);
@@ -281,7 +281,7 @@ async fn a_first_installation_that_was_taken_back_leaves_nothing() {
     let place = installations::expect(&mut tx, &it.agent.id, PATH, &new)
         .await
         .unwrap();
-    jobs::queue_install(&mut tx, &place, &new).await.unwrap();
+    queue::install(&mut tx, &place, &new).await.unwrap();
     compromise::mark(&mut tx, &new.spki_sha256).await.unwrap();
     let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
     assert!(there.is_empty());
@@ -300,7 +300,7 @@ async fn what_must_not_be_installed_any_more_is_taken_back() {
         let place = installations::expect(&mut tx, &it.agent.id, PATH, &new)
             .await
             .unwrap();
-        let job = jobs::queue_install(&mut tx, &place, &new).await.unwrap();
+        let job = queue::install(&mut tx, &place, &new).await.unwrap();
         match which {
             0 => drop(
                 revocation::ask(&mut tx, &new.id, Reason::Superseded)

@@ -16,7 +16,7 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::paths;
 use crate::services::api::reply::problem_of;
-use crate::store::{agents, certificates, holders, jobs};
+use crate::store::{agents, certificates, holders, queue};
 use crate::wire::agents::{InstallBody, InstallReply};
 
 /// Asks for an installation.
@@ -74,7 +74,7 @@ async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<(String, Inst
         ))
         .hint("keys never travel: request a certificate for this agent with `POST /api/v1/certs`"));
     }
-    jobs::ask_install(&mut door.tx, id, &body.path, &certificate)
+    queue::ask_install(&mut door.tx, id, &body.path, &certificate)
         .await
         .map_err(problem_of)
 }
