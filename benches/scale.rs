@@ -1,5 +1,6 @@
 //! Times of every question that screens, agents and monitoring ask, on a filled PostgreSQL, beside raw statements of the
-//! same run: a page of each list in each order that is offered, searches, findings, figures.
+//! same run: a page of each list in each order that is offered, searches, findings, figures; and the rates of one issuer and of
+//! two beside the CA's own.
 //!
 //! `cargo bench --bench scale` fills 1,000,000 certificates, 100,000 agents, 300,000 installations, 50,000 requests and
 //! 2,000,000 audit rows (15 minutes), measures, and writes `docs/scale.md`. `SCALE_CERTS=100000`, `SCALE_AGENTS`,

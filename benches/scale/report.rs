@@ -40,6 +40,7 @@ impl Display for Size {
 }
 
 /// Pieces of work done in a second, and those of what it is held against.
+#[derive(Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) per_second: f64,
     pub(crate) beside: f64,
